@@ -1,0 +1,74 @@
+# All of it happens inside the checkout, in .venv/ and .cache/. What a target has to install beside them on a
+# fresh machine (Debian, Ubuntu) is said in one line before it is done.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# What to add to the command: make demo ARGS="--fault bmc-away", make test ARGS="-k fence", make bench ARGS=--json.
+ARGS ?=
+
+# How long the soak mixes faults, and the seed that it draws them from: any word; a random one where there is none.
+# What make test runs: make test TESTS=tests/unit.
+TESTS ?= tests/unit tests/integration
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: help demo test test-openstack soak lint bench bench-openstack unprotected clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /make \1\t/p' Makefile | expand -t 22
+
+demo: .venv/.product ## rehearse the failure of a compute host on real Consul agents, on this machine alone
+	@$(BIN)/python -m nova_ha.sandbox.provide consul
+	@$(BIN)/nova-ha sandbox $(ARGS)
+
+test: .venv/.developing ## run the unit tests, and the integration tests on real Consul, sshd and IPMI
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	$(BIN)/pytest -v $(TESTS) $(ARGS)
+
+test-openstack: .venv/.developing ## run the contract of Nova and the whole product on a real OpenStack; some ten minutes
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	@PYTHONPATH=tests/openstack exec $(BIN)/python -m stack run $(BIN)/pytest -v tests/openstack $(ARGS)
+
+soak: .venv/.developing ## mix faults at random from a SEED over a whole cloud for MINUTES (10), and audit each round
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	@PYTHONPATH=tests exec $(BIN)/python -m soak --minutes $(MINUTES) --seed '$(SEED)' $(ARGS)
+
+lint: .venv/.developing ## check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: .venv/.product ## measure detection, recovery and the cost of the checks on this machine; some nine minutes
+	@$(BIN)/python -m nova_ha.sandbox.provide consul
+	@$(BIN)/python -m bench $(ARGS)
+
+bench-openstack: .venv/.developing ## measure recoveries of 5, 20 and 50 servers on that OpenStack; some eight minutes
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	@NOVA_HA_OPENSTACK_SERVERS="5 20 50" PYTHONPATH=tests/openstack exec $(BIN)/python -m stack run \
+	  $(BIN)/pytest -v tests/openstack -k pace $(ARGS)
+
+unprotected: .venv/.developing ## see each fault's tests fail without its protection; some minutes, with ARGS=--process half an hour
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	@PYTHONPATH=tests $(BIN)/python -m unprotected $(ARGS)
+
+clean: ## remove all that these targets made in the checkout
+	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist lib/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "$(PYTHON) is older than Python 3.10: name a newer one, make PYTHON=python3.11" >&2; exit 1; }
+	@PYTHONPATH=lib $(PYTHON) -B -m nova_ha.sandbox.provide venv
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.product: .venv/.made setup.cfg pyproject.toml
+	@echo "installing nova-ha-monitor and its Python packages into .venv" >&2
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[recovery]'
+	@touch $@
+
+.venv/.developing: .venv/.made setup.cfg pyproject.toml
+	@echo "installing nova-ha-monitor, its Python packages and those of its tests into .venv" >&2
+	@$(BIN)/pip install -q --disable-pip-version-check -e '.[recovery,test]'
+	@touch $@ .venv/.product

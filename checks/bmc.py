@@ -1,0 +1,124 @@
+"""BMC of all compute nodes: who could not be fenced now. Shown, never counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from nova_ha.checks import guard
+
+if TYPE_CHECKING:
+    from nova_ha.cluster.node import BMCConfig, ComputeNode
+    from nova_ha.cluster.store import Store
+    from nova_ha.power import BMCAddress
+    from nova_ha.power.sweep import BMCSighting
+    from nova_ha.probe.sighting import Sighting
+
+# Of each interval.
+DEADLINE = 5 / 6
+# Between the end of the sweep and the deadline.
+PRINTING_S = 1.0
+LOOK_S = 15.0
+
+
+@click.command("bmc")
+@click.argument("nodes", nargs=-1)
+@click.option(
+    "--interval", type=click.IntRange(10, 3600), default=60, show_default=True, help="Seconds between runs."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
+def command(nodes: tuple[str, ...], interval: int, as_json: bool) -> int:
+    """Read power and identity from the BMCs of compute nodes: of those named, or of all as an agent's check.
+
+    \b
+    Exit codes: 0 all could be fenced, 1 something is unknown or powered off, 2 a node cannot be fenced.
+    """
+    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+
+    store = connect(call_timeout_s=CHECK_TIMEOUT_S)
+    return look_at(store, nodes, as_json) if nodes else sweep(store, interval, as_json)
+
+
+def sweep(store: Store, interval_s: int, as_json: bool = False) -> int:
+    """Sweep all BMCs, print the report for Consul, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.inputs import read_inputs
+    from nova_ha.checks.verdict import verdict
+    from nova_ha.cluster.schema import BMC_CHECK
+    from nova_ha.probe.streak import next_report
+
+    deadline_s = interval_s * DEADLINE
+    guard.end_by(deadline_s)
+    inputs = read_inputs(store, BMC_CHECK)
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    sightings = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S)
+    report = next_report(
+        inputs.previous,
+        sightings,
+        probe="bmc",
+        now_boottime=now,
+        boot_id=guard.boot_id(),
+        interval_s=interval_s,
+        # Its streaks are counted by nobody: they stay at 1, and write nothing.
+        fail_threshold=1,
+        reasons_count=True,
+    )
+    text = report.to_output()
+    click.echo(text.partition("\n")[2] if as_json else text, nl=False)
+    return verdict(sightings, (name for name, node in inputs.nodes.items() if node.failed))
+
+
+def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
+    """Look at the named nodes only, print a line for each, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.inputs import read_named
+    from nova_ha.checks.verdict import show, verdict
+    from nova_ha.probe.sighting import unknown
+
+    found = read_named(store, names)
+    nodes = {name: node for name, node in found.items() if node}
+    sightings = {name: unknown("is not registered") for name in found}
+    sightings.update(_sightings(nodes, LOOK_S))
+    show(sightings, "powered on, can be fenced", as_json)
+    return verdict(sightings)
+
+
+def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
+    """Say what a BMC's sighting means for the node."""
+    from nova_ha.power import PowerState
+    from nova_ha.power.identity import same_identity
+    from nova_ha.probe.sighting import WELL, failing, unknown
+
+    if seen.trouble:
+        return failing(f"cannot be fenced: {seen.trouble}")
+    if config.identity and not same_identity(seen.identity or "", config.identity):
+        shown = f"is {seen.identity}" if seen.identity else "is not shown"
+        return failing(f"cannot be fenced: the BMC's identity {shown}, recorded is {config.identity}")
+    if seen.power.state is PowerState.OFF:
+        return unknown("powered off")
+    if seen.power.state is PowerState.UNKNOWN:
+        return failing("cannot be fenced: its power cannot be read")
+    return WELL
+
+
+def _sightings(nodes: Mapping[str, ComputeNode], deadline_s: float) -> Mapping[str, Sighting]:
+    from nova_ha.checks.inputs import problem_in
+    from nova_ha.power.sweep import sweep as sweep_bmcs
+    from nova_ha.probe.sighting import unknown
+
+    bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "bmc"))}
+    bad.update({name: unknown("has no BMC") for name, node in nodes.items() if node.bmc is None and name not in bad})
+    configs = {name: node.bmc for name, node in nodes.items() if node.bmc and name not in bad}
+    seen = sweep_bmcs({name: _address(config) for name, config in configs.items()}, max(deadline_s, 0.1))
+    return {**bad, **{name: judge(config, seen[name]) for name, config in configs.items()}}
+
+
+def _address(config: BMCConfig) -> BMCAddress:
+    from nova_ha.power import BMCAddress
+
+    return BMCAddress(config.driver, config.ip, config.port, config.user, config.password, config.tls)
+
+
+def main() -> NoReturn:
+    """Run as Consul's check."""
+    guard.run(command)

@@ -1,0 +1,140 @@
+"""SSH of all compute nodes: one sweep, whose streaks are what the monitor counts."""
+
+from __future__ import annotations
+
+import time
+import zlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from nova_ha.checks import guard
+
+if TYPE_CHECKING:
+    from nova_ha.checks.inputs import Inputs
+    from nova_ha.cluster.node import ComputeNode
+    from nova_ha.cluster.store import Store
+    from nova_ha.probe.observation import Report
+    from nova_ha.probe.sighting import Sighting
+
+# Of each interval; the rest is for Consul, and for a machine that is busy.
+DEADLINE = 0.8
+# Between the end of the sweep and the deadline.
+PRINTING_S = 0.1
+# Credentials that were refused are tried again this often, and at once when their keys change.
+TRY_AGAIN_S = 600
+CREDENTIALS = ("user", "password", "host_key", "address", "port")
+
+
+@click.command("ssh")
+@click.argument("nodes", nargs=-1)
+@click.option("--interval", type=click.IntRange(2, 3600), default=5, show_default=True, help="In seconds.")
+@click.option(
+    "--host-limit", type=click.FloatRange(0.2, 60), default=2.0, show_default=True, help="Seconds per node."
+)
+@click.option(
+    "--paced", is_flag=True, help="Wait for this agent's next turn: for an agent that starts it every second."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON only.")
+def command(nodes: tuple[str, ...], interval: int, host_limit: float, paced: bool, as_json: bool) -> int:
+    """Log in to compute nodes by SSH: to those named, or to all as an agent's check.
+
+    \b
+    Exit codes: 0 all well, 1 something is unknown, 2 a node fails that is not `failed` yet.
+    """
+    if paced and not nodes:
+        guard.await_turn(interval)
+    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+
+    store = connect(call_timeout_s=CHECK_TIMEOUT_S)
+    if nodes:
+        return look_at(store, nodes, host_limit, as_json)
+    return sweep(store, interval, host_limit, as_json)
+
+
+def sweep(store: Store, interval_s: int, host_s: float, as_json: bool = False) -> int:
+    """Sweep all nodes, print the report for Consul, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.inputs import read_inputs
+    from nova_ha.checks.verdict import verdict
+    from nova_ha.cluster.schema import SSH_CHECK
+    from nova_ha.probe.streak import next_report
+
+    deadline_s = interval_s * DEADLINE
+    guard.end_by(deadline_s)
+    inputs = read_inputs(store, SSH_CHECK)
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    refused = refused_before(inputs, now, interval_s + deadline_s)
+    sightings = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S, host_s, refused)
+    report = next_report(
+        inputs.previous,
+        sightings,
+        probe="ssh",
+        now_boottime=now,
+        boot_id=guard.boot_id(),
+        interval_s=interval_s,
+        fail_threshold=inputs.fail_threshold,
+        credentials={name: credentials(node) for name, node in inputs.nodes.items()},
+    )
+    _print(report, as_json)
+    return verdict(sightings, (name for name, node in inputs.nodes.items() if node.failed))
+
+
+def look_at(store: Store, names: tuple[str, ...], host_s: float, as_json: bool) -> int:
+    """Look at the named nodes only, print a line for each, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.inputs import read_named
+    from nova_ha.checks.verdict import show, verdict
+    from nova_ha.probe.sighting import unknown
+
+    found = read_named(store, names)
+    nodes = {name: node for name, node in found.items() if node}
+    sightings = {name: unknown("is not registered") for name in found}
+    sightings.update(_sightings(nodes, 2 * host_s + 2, host_s, {}))
+    show(sightings, "login works", as_json)
+    return verdict(sightings)
+
+
+def refused_before(inputs: Inputs, now: float, window_s: float) -> Mapping[str, Sighting]:
+    """Return the nodes that are to be seen only as far as the banner, with what then stands.
+
+    A full try comes round in one window of `window_s` in every ten minutes by the boot's clock, another one for
+    each node: this needs no file that could be full, old or read-only.
+    """
+    from nova_ha.probe.observation import Report, Unknown
+    from nova_ha.probe.sighting import unknown
+
+    if not isinstance(inputs.previous, Report):
+        return {}
+    found = {}
+    for name, seen in inputs.previous.nodes.items():
+        node = inputs.nodes.get(name)
+        due = (now + zlib.crc32(name.encode())) % TRY_AGAIN_S < window_s
+        if node and seen.tried == credentials(node) and not due:
+            why = seen.why if isinstance(seen, Unknown) else "login refused before"
+            found[name] = unknown(why, refused=True)
+    return found
+
+
+def credentials(node: ComputeNode) -> str:
+    """Return what changes whenever somebody writes one of the keys that a login depends on."""
+    return ".".join(str(node.index(f"config/ssh/{leaf}")) for leaf in CREDENTIALS)
+
+
+def _sightings(
+    nodes: Mapping[str, ComputeNode], deadline_s: float, host_s: float, refused: Mapping[str, Sighting]
+) -> Mapping[str, Sighting]:
+    from nova_ha.checks.inputs import problem_in
+    from nova_ha.probe import ssh
+
+    bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "ssh"))}
+    configs = {name: node.ssh for name, node in nodes.items() if name not in bad}
+    return {**bad, **ssh.sweep(configs, max(deadline_s, 0.0), host_s, refused)}
+
+
+def _print(report: Report, as_json: bool) -> None:
+    text = report.to_output()
+    click.echo(text.partition("\n")[2] if as_json else text, nl=False)
+
+
+def main() -> NoReturn:
+    """Run as Consul's check."""
+    guard.run(command)

@@ -1,0 +1,41 @@
+"""Where a detached driver's log goes: the machine's syslog, and the file that NOVA_HA_LOG names."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+from pathlib import Path
+
+from nova_ha.printable import printable
+
+FORMAT = "%(asctime)s nova-ha[%(process)d] %(levelname)s %(message)s"
+SYSLOG = "/dev/log"
+
+
+class OneLine(logging.Formatter):
+    """Writes a message on one printable line, whatever was in a key; only a traceback after it has more."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(super().formatMessage(record))
+
+
+def log_to_the_journal() -> None:
+    """Send the log there. Never raises: a driver works without a log too."""
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in _handlers():
+        handler.setFormatter(OneLine(FORMAT))
+        root.addHandler(handler)
+
+
+def _handlers() -> list[logging.Handler]:
+    found: list[logging.Handler] = []
+    try:
+        if Path(SYSLOG).is_socket():
+            found.append(logging.handlers.SysLogHandler(SYSLOG))
+        if path := os.environ.get("NOVA_HA_LOG"):
+            found.append(logging.FileHandler(path))
+    except OSError:
+        pass
+    return found

@@ -1,0 +1,144 @@
+"""What Consul's watches run when there may be something to recover: `nova-ha-handle-recovery`.
+
+It reads the state, takes the next step, records it, and goes on. Late, lost, doubled and simultaneous runs are
+harmless: the lock decides who works.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+import click
+from nova_ha.clock import SystemClock
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.store import Store, connect
+from nova_ha.compute import Compute
+from nova_ha.errors import ExitCode, HAError
+from nova_ha.power import BMC, BMCAddress
+from nova_ha.printable import printable
+from nova_ha.recovery.detached import detach
+from nova_ha.recovery.means import Answer, Means, Sight
+
+log = logging.getLogger(__name__)
+
+
+def means_of_this_agent(environ: Mapping[str, str] = os.environ) -> Means:
+    """Return the clients that the environment names. Raises ConsulError, ConfigError; Nova is asked later."""
+    store = connect(environ)
+
+    @functools.cache
+    def compute() -> Compute:
+        from nova_ha.compute.connection import connect as connect_nova
+
+        return connect_nova(environ)
+
+    return Means(
+        store=store,
+        clock=SystemClock(),
+        me=store.node_name(),
+        compute=compute,
+        bmc=bmc_of,
+        sight=sight_of,
+        stopping=_stopping_on_sigterm(),
+    )
+
+
+def bmc_of(node: ComputeNode) -> BMC:
+    """Return the node's BMC; the node must have one."""
+    from nova_ha.power import connect as connect_bmc
+
+    bmc = node.bmc
+    if bmc is None:
+        raise ValueError(f"{node.name} has no BMC keys")
+    return connect_bmc(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls))
+
+
+def sight_of(node: ComputeNode, limit_s: float) -> Sight:
+    """Return whether the node answers SSH from here; a banner is an answer."""
+    from nova_ha.probe.sighting import State
+    from nova_ha.probe.ssh import sight
+
+    answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
+    seen = sight(node.ssh, limit_s)
+    return Sight(answers[seen.state], seen.why or "a banner came")
+
+
+def _stopping_on_sigterm() -> Callable[[], bool]:
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    return lambda: bool(asked)
+
+
+@click.command()
+@click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this compute node; may be repeated.")
+@click.option("--dry-run", is_flag=True, help="Say what is due and what the last look finds; change nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Recover the failed nodes that are due, in the foreground.
+
+    It claims one node at a time, fences it, evacuates its servers and goes on with the next. A second one
+    started beside it finds the locks held and leaves it alone. SIGTERM stops it between two steps.
+
+    Example: nova-ha handle recovery --node compute-7
+    """
+    from nova_ha.cluster.registry import existing_compute_node
+    from nova_ha.cluster.view import read_view
+    from nova_ha.recovery.recover import dry_run_all, recover_all
+
+    means = means_of_this_agent()
+    if nodes:
+        view = read_view(means.store)
+        for node in nodes:
+            existing_compute_node(view, node)
+    results = dry_run_all(means, nodes) if dry_run else recover_all(means, nodes)
+    if as_json:
+        click.echo(json.dumps({r.node: {"outcome": r.outcome, "words": r.words} for r in results.values()}))
+        return
+    for result in results.values():
+        click.echo(printable(f"{result.node}: {result.outcome}: {result.words}"))
+    if not results:
+        click.echo("nothing is due")
+
+
+def handle() -> int:
+    """Handle one call of a watch: leave the agent where something is due, and drive it from there."""
+    from nova_ha.cluster.duty import duties
+    from nova_ha.cluster.view import read_view
+
+    store: Store = connect()
+    view = read_view(store)
+    tasks = duties(view, SystemClock().now())
+    due = [node for node, task in tasks.items() if task.duty.due]
+    if not due or view.paused or store.node_name() not in view.ha_nodes:
+        return ExitCode.DONE
+    if not detach():
+        print(f"a driver was started for {', '.join(due)}")
+        return ExitCode.DONE
+    from nova_ha.handlers.journal import log_to_the_journal
+    from nova_ha.handlers.turn import turn
+    from nova_ha.recovery.recover import recover_all
+
+    log_to_the_journal()
+    try:
+        with turn(f"{store.node_name()} {os.environ.get('CONSUL_HTTP_ADDR', '')}") as ours:
+            if ours:
+                recover_all(means_of_this_agent())
+    except HAError as error:
+        log.error("step=driver ended early: %s", error)
+        raise
+    except BaseException:
+        log.exception("step=driver ended early")
+        raise
+    return ExitCode.DONE
+
+
+def main() -> None:
+    """Run as the watch's handler; what is on standard input only wakes."""
+    from nova_ha.handlers.guard import run_handler
+
+    run_handler("nova-ha-handle-recovery", handle)

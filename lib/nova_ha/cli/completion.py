@@ -1,0 +1,61 @@
+"""Shell completion: the scripts, and names of nodes from Consul, within a short time-out."""
+
+from __future__ import annotations
+
+import click
+
+TIMEOUT_S = 1.0
+
+
+def complete_compute_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the compute nodes whose names begin so; none where Consul does not answer soon."""
+    return _names("ha_cluster/compute_nodes/", incomplete)
+
+
+def complete_ha_node(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the HA nodes whose names begin so."""
+    return _names("ha_cluster/ha_nodes/", incomplete)
+
+
+def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the policy's options whose names begin so."""
+    from nova_ha.cluster.policy import OPTIONS
+
+    return [name for name in OPTIONS if name.startswith(incomplete)]
+
+
+def complete_gate(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the gates that an approval may name and that begin so."""
+    from nova_ha.cluster.gate import APPROVABLE
+
+    return [gate.value for gate in APPROVABLE if gate.value.startswith(incomplete)]
+
+
+def _names(folder: str, incomplete: str) -> list[str]:
+    from nova_ha.cluster.store import connect
+    from nova_ha.errors import HAError
+
+    try:
+        keys = connect(call_timeout_s=TIMEOUT_S).keys(folder + incomplete)
+    except HAError:
+        return []
+    return sorted({key.removeprefix(folder).partition("/")[0] for key in keys} - {""})
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of SHELL: commands, options, and the names of nodes.
+
+    \b
+      nova-ha completion bash > /etc/bash_completion.d/nova-ha
+      nova-ha completion zsh > ~/.zfunc/_nova-ha
+      nova-ha completion fish > ~/.config/fish/completions/nova-ha.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    from nova_ha.cli.root import root
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(root, {}, "nova-ha", "_NOVA_HA_COMPLETE").source())

@@ -1,0 +1,96 @@
+"""`nova-ha explain NODE`: why it is, or is not, set failed: every gate of the monitor with its evidence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nova_ha.cli.completion import complete_compute_node
+from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.output import json_option, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from nova_ha.cluster.view import ClusterView
+    from nova_ha.monitor.verdict import Verdict
+
+HEADS = ("gate", "is", "evidence", "what helps")
+
+
+@click.command("explain")
+@click.argument("name", metavar="NODE", shell_complete=complete_compute_node)
+@json_option
+@pass_means
+def explain(means: Means, /, name: str, as_json: bool) -> None:
+    """Say why NODE is, or is not, taken for failed: the observers' votes, and each gate with its evidence.
+
+    For a node that has failed, `nova-ha plan NODE` says what its recovery waits for.
+
+    \b
+      nova-ha explain compute-7
+    """
+    values = explanation(means, name)
+    if as_json:
+        return print_json(values)
+    say(values["words"])
+    say(f"Observers: {values['votes']}")
+    click.echo()
+    rows = [
+        (gate["gate"], "open" if gate["open"] else "closed", gate["evidence"], gate["remedy"])
+        for gate in values["gates"]
+    ]
+    return print_table(HEADS, rows)
+
+
+def explanation(means: Means, name: str) -> dict[str, Any]:
+    """Return what there is to say, for JSON. Raises ConfigError where the node is not registered."""
+    from nova_ha.cli.remedies import remedy_in
+    from nova_ha.cluster.duty import duty
+    from nova_ha.cluster.registry import existing_compute_node
+    from nova_ha.cluster.view import read_view
+    from nova_ha.monitor.assess import assess
+    from nova_ha.monitor.gates import gates
+    from nova_ha.probe.votes import read_votes
+
+    store, now = means.store(), means.clock.now()
+    view = read_view(store)
+    node = existing_compute_node(view, name)
+    votes = read_votes(store, view)
+    readings = gates(view, votes, name, now)
+    verdict = assess(view, votes, name, now)
+    return {
+        "node": name,
+        "failed": node.failed,
+        "number_fails": node.number_fails,
+        "words": f"{name}: {duty(view, name, now).words}. {in_words(view, verdict)}",
+        "votes": votes.of(name).in_words(),
+        "gates": [
+            {
+                "gate": reading.gate.value,
+                "open": reading.open,
+                "evidence": reading.evidence,
+                "approved_by": reading.approved_by,
+                "remedy": "" if reading.open else remedy_in(view, reading.gate, name),
+            }
+            for reading in readings
+        ],
+    }
+
+
+def in_words(view: ClusterView, verdict: Verdict) -> str:
+    """Return what the monitor makes of it, as a sentence."""
+    from nova_ha.monitor.verdict import Count, Flip, Hold
+
+    threshold = view.policy.monitor_fail_threshold
+    closed = ", ".join(refusal.gate.value for refusal in getattr(verdict, "closed", ()))
+    match verdict:
+        case Flip(number):
+            return f"{number} of {threshold} failed intervals and no gate is closed: it is set failed"
+        case Hold(number):
+            return f"{number} of {threshold} failed intervals, but it is not set failed: {closed}"
+        case Count(0):
+            return "No quorum sees it fail"
+        case Count(number):
+            return f"{number} of {threshold} failed intervals: it is not set failed yet"
+        case _:
+            return f"It is not counted: {closed}" if closed else "What is failed already is not counted any more"

@@ -1,0 +1,150 @@
+"""`nova-ha ha-node`: register, show and remove HA nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nova_ha.cli.completion import complete_ha_node
+from nova_ha.cli.lazy import LazyGroup, Place
+from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.output import json_option, note, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from nova_ha.cli.look import Look
+    from nova_ha.cluster.node import HANode
+
+HERE = "nova_ha.cli.ha_node:"
+
+PLACES = {
+    "add": Place(HERE + "add", "Register an HA node, or change Nova's name of one that is."),
+    "list": Place(HERE + "list_nodes", "List the HA nodes."),
+    "show": Place(HERE + "show", "Show everything that is known of an HA node."),
+    "remove": Place(HERE + "remove", "Forget an HA node."),
+}
+
+
+@click.group("ha-node", cls=LazyGroup, places=PLACES)
+def ha_node() -> None:
+    """Register HA nodes: each observes all compute nodes, votes, and takes over.
+
+    \b
+      nova-ha ha-node add ha-1 --reserve
+      nova-ha ha-node list
+    """
+
+
+node_argument = click.argument("name", metavar="NODE", shell_complete=complete_ha_node)
+
+
+@click.command("add")
+@click.argument("name", metavar="NODE")
+@click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]")
+@click.option("--reserve", is_flag=True, help="Disable its nova-compute: it is kept free for recoveries.")
+@pass_means
+def add(means: Means, name: str, nova_host: str | None, reserve: bool) -> None:
+    """Register NODE, by the name of its node in Consul; its agent loads consul.d/ha-node.hcl.
+
+    With --reserve its nova-compute is disabled with a reason of ours; a recovery enables it again, and no other one.
+    Three HA nodes are advised: of two, one that is down leaves no majority, and nothing is done.
+
+    \b
+      nova-ha ha-node add ha-1
+      nova-ha ha-node add ha-2 --nova-host ha-2.example.org --reserve
+    """
+    from nova_ha.cli.reserve import reserve_host
+    from nova_ha.cluster.registry import add_ha_node
+
+    store = means.store()
+    is_new = add_ha_node(store, name, nova_host)
+    say(f"{name} is {'registered' if is_new else 'changed'}")
+    for text in _advice(store, name):
+        note(f"Note: {text}")
+    if reserve:
+        say(reserve_host(store, means.compute(), name))
+
+
+@click.command("list")
+@json_option
+@pass_means
+def list_nodes(means: Means, as_json: bool) -> None:
+    """List the HA nodes: whether they observe, and what they are in use for.
+
+    \b
+      nova-ha ha-node list
+    """
+    from nova_ha.cli.board import in_use_words
+    from nova_ha.cli.look import look, observing
+
+    seen = look(means.store(), means.clock.now())
+    if as_json:
+        return print_json([_values(seen, found) for found in seen.view.ha_nodes.values()])
+    rows = [
+        (
+            found.name,
+            found.nova_host,
+            observing(seen.votes, found)[1],
+            in_use_words(seen, found),
+            "; ".join(map(str, seen.view.problems_of(found.name))),
+        )
+        for found in seen.view.ha_nodes.values()
+    ]
+    return print_table(("HA node", "Nova host", "observes", "in use", "problem"), rows)
+
+
+@click.command("show")
+@node_argument
+@json_option
+@pass_means
+def show(means: Means, name: str, as_json: bool) -> None:
+    """Show everything that is known of NODE.
+
+    \b
+      nova-ha ha-node show ha-1
+    """
+    from nova_ha.cli.look import look
+    from nova_ha.cluster.registry import existing_ha_node
+
+    seen = look(means.store(), means.clock.now())
+    values = _values(seen, existing_ha_node(seen.view, name))
+    if as_json:
+        return print_json(values)
+    return print_table(("what", "value"), [(what, str(value)) for what, value in values.items()])
+
+
+@click.command("remove")
+@node_argument
+@pass_means
+def remove(means: Means, name: str) -> None:
+    """Forget NODE: it has no vote any more. Refused while it is in use, or where the quorum could not be met.
+
+    \b
+      nova-ha ha-node remove ha-3
+    """
+    from nova_ha.cluster.registry import remove_ha_node
+
+    remove_ha_node(means.store(), name)
+    say(f"{name} is removed")
+
+
+def _advice(store: Any, name: str) -> list[str]:
+    """Return what an operator should know who has just registered the node."""
+    from nova_ha.cluster.policy import Policy
+    from nova_ha.cluster.schema import CONFIG, HA_NODES
+
+    found = []
+    if not store.fetch(f"/v1/health/node/{name}"):
+        found.append(f"Consul knows no node {name!r} yet: it observes once its agent runs with consul.d/ha-node.hcl")
+    names = {key.removeprefix(HA_NODES).partition("/")[0] for key in store.keys(HA_NODES)} - {""}
+    if len(names) == 2:
+        found.append("of two HA nodes, one that is down leaves no majority: register a third one")
+    policy, _ = Policy.read(store.list(CONFIG))
+    found += [f"nothing is decided yet: {problem}" for problem in policy.problems_with(len(names))]
+    return found
+
+
+def _values(seen: Look, found: HANode) -> dict[str, Any]:
+    from nova_ha.cli.board import ha_values
+
+    return ha_values(seen, found)

@@ -1,0 +1,60 @@
+"""What a host and its BMC show of themselves, so that no other machine is taken for it later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from nova_ha.cluster.node import BMCConfig, ComputeNode
+from nova_ha.errors import HAError
+
+LIMIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What could be read, as settings of the registry; and in one line each, what could not."""
+
+    settings: dict[str, str] = field(default_factory=dict)
+    troubles: tuple[str, ...] = ()
+
+
+def identities(node: ComputeNode, *, renew: bool) -> Shown:
+    """Read the SSH host key and the BMC's identity, at the same time; recorded ones only where `renew` is set.
+
+    Takes at most LIMIT_S seconds. Never raises for what it cannot read.
+    """
+    wanted: dict[str, Callable[[], str | None]] = {}
+    if renew or not node.ssh.host_key:
+        wanted["ssh_host_key"] = lambda: ssh_host_key(node)
+    if node.bmc is not None and (renew or not node.bmc.identity):
+        bmc = node.bmc
+        wanted["bmc_identity"] = lambda: bmc_identity(bmc, LIMIT_S)
+    with ThreadPoolExecutor(2) as pool:
+        found = dict(zip(wanted, pool.map(_tried, wanted.values()), strict=True))
+    return Shown(
+        {name: value for name, (value, _) in found.items() if value},
+        tuple(trouble for _, trouble in found.values() if trouble),
+    )
+
+
+def ssh_host_key(node: ComputeNode) -> str:
+    """Return the key that the host's sshd shows. Raises HAError."""
+    from nova_ha.probe.ssh import host_key
+
+    return host_key(node.ssh)
+
+
+def bmc_identity(bmc: BMCConfig, timeout_s: float) -> str | None:
+    """Return the identity that the BMC shows, None where it has none. Raises HAError."""
+    from nova_ha.power import BMCAddress, connect
+
+    return connect(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls)).identity(timeout_s)
+
+
+def _tried(read: Callable[[], str | None]) -> tuple[str | None, str]:
+    try:
+        return read(), ""
+    except HAError as error:
+        return None, str(error)

@@ -1,0 +1,50 @@
+"""What the commands work with: made when first needed, replaced as a whole in tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from nova_ha.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    from nova_ha.cluster.store import Store
+    from nova_ha.compute import Compute
+    from nova_ha.recovery.means import Means as RecoveryMeans
+
+
+def _store() -> Store:
+    from nova_ha.cluster.store import connect
+
+    return connect()
+
+
+def _compute() -> Compute:
+    from nova_ha.compute.connection import connect
+
+    return connect()
+
+
+def _recovery() -> RecoveryMeans:
+    from nova_ha.handlers.recovery import means_of_this_agent
+
+    return means_of_this_agent()
+
+
+@dataclass(frozen=True)
+class Means:
+    """The clients of a command, each made by its call, which raises HAError.
+
+    `recovery()` is what a driver works with as the node of the local agent.
+    """
+
+    store: Callable[[], Store] = _store
+    compute: Callable[[], Compute] = _compute
+    recovery: Callable[[], RecoveryMeans] = _recovery
+    clock: Clock = field(default_factory=SystemClock)
+
+
+pass_means = click.make_pass_decorator(Means, ensure=True)

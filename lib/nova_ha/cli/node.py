@@ -1,0 +1,241 @@
+"""`nova-ha node`: register, show, change and remove compute nodes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from nova_ha.cli.completion import complete_compute_node
+from nova_ha.cli.lazy import LazyGroup, Place
+from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.output import json_option, note, print_json, print_table, say
+from nova_ha.cli.settings import settings_from, settings_options
+
+if TYPE_CHECKING:
+    from nova_ha.cluster.node import ComputeNode
+    from nova_ha.cluster.registry import Change
+    from nova_ha.cluster.view import ClusterView
+
+HERE, OPERATE = "nova_ha.cli.node:", "nova_ha.cli.operate:"
+
+PLACES = {
+    "add": Place(HERE + "add", "Register a compute node, or change one that is."),
+    "list": Place(HERE + "list_nodes", "List the compute nodes."),
+    "show": Place(HERE + "show", "Show everything that is known of a compute node."),
+    "set": Place(HERE + "set_node", "Change single settings of a compute node."),
+    "remove": Place(HERE + "remove", "Forget a compute node."),
+    "acl": Place(HERE + "acl", "Print the ACL policy for the Consul agent of a compute node."),
+    "maintenance": Place(OPERATE + "maintenance", "Neither count nor fence a compute node for a while."),
+    "confirm-off": Place(OPERATE + "confirm_off", "Vouch that the power of a failed host is off."),
+    "retry": Place(OPERATE + "retry", "Recover a failed node anew, with a fresh fence."),
+    "reset": Place(OPERATE + "reset", "Take a repaired host back."),
+}
+
+
+@click.group("node", cls=LazyGroup, places=PLACES)
+def node() -> None:
+    """Register, change and operate compute nodes.
+
+    \b
+      nova-ha node add compute-1 --ssh-user ha-probe --ssh-password-file ssh.pw \\
+          --bmc-ip 10.0.0.7 --bmc-user admin --bmc-password-file bmc.pw
+      nova-ha node list
+    """
+
+
+node_argument = click.argument("name", metavar="NODE", shell_complete=complete_compute_node)
+
+
+@click.command("add")
+@click.argument("name", metavar="NODE")
+@settings_options
+@click.option("--no-probe", is_flag=True, help="Do not ask the host and its BMC for their identities.")
+@pass_means
+def add(means: Means, /, name: str, no_probe: bool, **given: Any) -> None:
+    """Register NODE, by the name of its node in Consul; or change what is given of one that is registered.
+
+    Nothing is written unless everything is good. The SSH host key and the BMC's identity are read and recorded, so
+    that no other machine is ever taken for this one. The status of a node that exists is not touched. Passwords that
+    no file gives are asked for.
+
+    \b
+      nova-ha node add compute-1 --ssh-user ha-probe --ssh-password-file ssh.pw \\
+          --bmc-ip 10.0.0.7 --bmc-user admin --bmc-password-file bmc.pw
+      pass show bmc/c2 | nova-ha node add compute-2 --bmc-password-file - ...
+    """
+    from nova_ha.cluster import registry
+
+    store = means.store()
+    known = bool(store.keys(f"ha_cluster/compute_nodes/{name}/"))
+    settings = settings_from(given, ask=not known)
+    change = registry.plan_compute_node(store, name, settings)
+    if not no_probe:
+        change = _identified(means, change, settings, renew=False)
+    registry.write(store, change)
+    say(f"{name} is {'registered' if change.is_new else 'changed'}")
+
+
+@click.command("set")
+@node_argument
+@settings_options
+@click.option("--probe", is_flag=True, help="Read and record the host key and the BMC's identity anew.")
+@pass_means
+def set_node(means: Means, /, name: str, probe: bool, **given: Any) -> None:
+    """Change what is given of NODE; an empty value removes its key, so that the default applies.
+
+    \b
+      nova-ha node set compute-1 --bmc-ip 10.0.0.8 --probe
+      nova-ha node set compute-1 --ssh-port ''
+    """
+    from nova_ha.cluster import registry
+    from nova_ha.cluster.view import read_view
+
+    store = means.store()
+    registry.existing_compute_node(read_view(store), name)
+    settings = settings_from(given, ask=False)
+    change = registry.plan_compute_node(store, name, settings, adding=False)
+    if probe:
+        change = _identified(means, change, settings, renew=True)
+    registry.write(store, change)
+    say(f"{name} is {'changed' if change.operations else 'as it was'}")
+
+
+@click.command("list")
+@json_option
+@pass_means
+def list_nodes(means: Means, as_json: bool) -> None:
+    """List the compute nodes with their settings; `nova-ha status` shows how they stand.
+
+    \b
+      nova-ha node list --json | jq -r '.[].name'
+    """
+    from nova_ha.cluster.view import read_view
+
+    view = read_view(means.store())
+    if as_json:
+        return print_json([_values(view, found) for found in view.compute_nodes.values()])
+    rows = [_row(view, found) for found in view.compute_nodes.values()]
+    return print_table(("compute node", "Nova host", "SSH", "BMC", "identity", "problem"), rows)
+
+
+@click.command("show")
+@node_argument
+@json_option
+@pass_means
+def show(means: Means, name: str, as_json: bool) -> None:
+    """Show everything that is known of NODE, and every problem with its keys. Passwords are never shown.
+
+    \b
+      nova-ha node show compute-1
+    """
+    from nova_ha.cluster.registry import existing_compute_node
+    from nova_ha.cluster.view import read_view
+
+    view = read_view(means.store())
+    values = _values(view, existing_compute_node(view, name))
+    if as_json:
+        return print_json(values)
+    from nova_ha.cli.remedies import mending
+
+    print_table(("what", "value"), [(what, "" if value is None else str(value)) for what, value in _flat(values)])
+    for problem in view.problems_of(name):
+        say(f"PROBLEM {problem}; mend it with {mending(problem)}")
+    return None
+
+
+@click.command("remove")
+@node_argument
+@pass_means
+def remove(means: Means, name: str) -> None:
+    """Forget NODE and its settings; its history stays. Refused while it is failed or has an open incident.
+
+    \b
+      nova-ha node remove compute-1
+    """
+    from nova_ha.cluster.registry import remove_compute_node
+
+    remove_compute_node(means.store(), name)
+    say(f"{name} is removed")
+
+
+@click.command("acl")
+@node_argument
+def acl(name: str) -> None:
+    """Print the ACL policy that the Consul agent of NODE needs, for `checks/runtime`; it asks nobody.
+
+    \b
+      nova-ha node acl compute-1 | consul acl policy create -name nova-ha-compute-1 -rules -
+    """
+    from nova_ha.cli.policy_text import compute_node_rules
+
+    click.echo(compute_node_rules(name), nl=False)
+
+
+def _identified(means: Means, change: Change, settings: Any, *, renew: bool) -> Change:
+    """Return the change with the identities that the host and its BMC show; says on standard error what lacks."""
+    from nova_ha.cli.identify import identities
+    from nova_ha.cluster.registry import plan_compute_node
+
+    found = identities(change.node, renew=renew)
+    for trouble in found.troubles:
+        note(f"Warning: {change.node.name}: {trouble}; `nova-ha doctor --record` tries again")
+    complete = dataclasses.replace(settings, **found.settings)
+    return plan_compute_node(means.store(), change.node.name, complete, adding=not renew)
+
+
+def _row(view: ClusterView, found: ComputeNode) -> tuple[str, ...]:
+    ssh, bmc = found.ssh, found.bmc
+    problems = view.problems_of(found.name)
+    return (
+        found.name,
+        found.nova_host or "",
+        f"{ssh.user or '?'}@{ssh.address}:{ssh.port}",
+        f"{bmc.driver}://{bmc.user}@{bmc.ip}:{bmc.port}" if bmc else "",
+        "recorded" if bmc and bmc.identity and ssh.host_key else "not recorded",
+        str(problems[0]) if problems else "",
+    )
+
+
+def _values(view: ClusterView, found: ComputeNode) -> dict[str, Any]:
+    ssh, bmc, runtime = found.ssh, found.bmc, found.runtime
+    return {
+        "name": found.name,
+        "nova_host": found.nova_host,
+        "failed": found.failed,
+        "recovered": found.recovered,
+        "number_fails": found.number_fails,
+        "ssh": {
+            "address": ssh.address,
+            "port": ssh.port,
+            "user": ssh.user,
+            "password": "set" if ssh.password else "missing",
+            "host_key": ssh.host_key,
+        },
+        "bmc": {
+            "driver": bmc.driver,
+            "ip": bmc.ip,
+            "port": bmc.port,
+            "user": bmc.user,
+            "password": "set",
+            "tls": bmc.tls,
+            "identity": bmc.identity,
+        }
+        if bmc
+        else None,
+        "runtime_config": dataclasses.asdict(runtime) if runtime else None,
+        "maintenance": dataclasses.asdict(found.maintenance) if found.maintenance else None,
+        "approval": dataclasses.asdict(found.approval) if found.approval else None,
+        "problems": [str(problem) for problem in view.problems_of(found.name)],
+    }
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        if isinstance(value, dict):
+            rows += _flat(value, f"{prefix}{name}/")
+        elif name != "problems":
+            rows.append((prefix + name, value))
+    return rows

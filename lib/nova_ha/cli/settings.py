@@ -1,0 +1,47 @@
+"""The options with which a compute node is described, the same for `node add` and `node set`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from nova_ha.cli.secret import read_secret
+from nova_ha.cluster.registry import NodeSettings
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PASSWORD_HELP = "File with the {what} password in its first line; - reads a line of standard input."
+OPTIONS = (
+    click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]"),
+    click.option("--ssh-address", metavar="ADDRESS", help="Where SSH answers.  [default: the node's name]"),
+    click.option("--ssh-port", metavar="PORT", help="[default: 22]"),
+    click.option("--ssh-user", metavar="USER", help="The test user that the SSH check logs in as."),
+    click.option("--ssh-password-file", metavar="FILE", help=PASSWORD_HELP.format(what="test user's")),
+    click.option("--ssh-host-key", metavar="KEY", help="Pin this host key, e.g. 'ssh-ed25519 AAAA...'."),
+    click.option("--bmc-ip", metavar="ADDRESS", help="Address of the BMC (iLO, iDRAC, IPMI, Redfish)."),
+    click.option("--bmc-port", metavar="PORT", help="[default: 623 for ipmi, 443 for redfish]"),
+    click.option("--bmc-user", metavar="USER", help="User of the BMC who may switch the power."),
+    click.option("--bmc-password-file", metavar="FILE", help=PASSWORD_HELP.format(what="BMC's")),
+    click.option("--bmc-driver", metavar="DRIVER", help="ipmi or redfish.  [default: ipmi]"),
+    click.option("--bmc-tls", metavar="HOW", help="verify, sha256:FINGERPRINT or insecure.  [default: verify]"),
+    click.option("--bmc-identity", metavar="ID", help="The GUID or serial number that the BMC must show."),
+)
+
+
+def settings_options(function: F) -> F:
+    """Add the options to a command, which passes them on to `settings_from`."""
+    for option in reversed(OPTIONS):
+        function = option(function)
+    return function
+
+
+def settings_from(given: dict[str, Any], *, ask: bool) -> NodeSettings:
+    """Return the settings; `ask` prompts for passwords that are not given, where there is a terminal.
+
+    With `-` for both, the SSH password is the first line of standard input. Raises ConfigError.
+    """
+    ssh = read_secret(given.pop("ssh_password_file"), "SSH password", ask=ask)
+    bmc = read_secret(given.pop("bmc_password_file"), "BMC password", ask=ask)
+    return NodeSettings(**given, ssh_password=ssh, bmc_password=bmc)

@@ -1,0 +1,163 @@
+"""`nova-ha status`: all nodes in one table, once or live."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.output import json_option, print_json, table_lines
+from nova_ha.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from nova_ha.cli.board import Board
+    from nova_ha.cli.look import Look
+
+PERIOD_S = 1.0
+
+
+@click.command("status")
+@click.option("--watch", is_flag=True, help="Go on showing it, every second, until Ctrl-C.")
+@json_option
+@pass_means
+def status(means: Means, watch: bool, as_json: bool) -> None:
+    """Show how every compute node and HA node stands, and what waits for you.
+
+    A node that needs you has the command that helps beside it. In a pipe, --watch prints a line for each change.
+
+    \b
+      nova-ha status --watch
+      nova-ha status --json | jq '.compute_nodes[] | select(.state != "well")'
+    """
+    if watch and as_json:
+        raise click.UsageError("--watch and --json exclude each other")
+    if watch:
+        return _watch(means)
+    look = _look(means)
+    if as_json:
+        from nova_ha.cli.board import as_values
+
+        return print_json(as_values(look))
+    return _print(look)
+
+
+def _look(means: Means) -> Look:
+    from nova_ha.cli.look import look
+
+    return look(means.store(), means.clock.now())
+
+
+def _print(look: Look) -> None:
+    from nova_ha.cli.board import board
+
+    shown = board(look)
+    if sys.stdout is not None and sys.stdout.isatty():
+        _console().print(_rendered(shown))
+        return
+    for line in plain_lines(shown):
+        click.echo(line)
+
+
+def plain_lines(shown: Board) -> list[str]:
+    """Return the board without a terminal's means."""
+    from nova_ha.cli.board import HA_HEADS, NODE_HEADS
+
+    lines = [printable(text) for _, text in shown.headlines]
+    if shown.node_rows:
+        lines += ["", *table_lines(NODE_HEADS, shown.node_rows)]
+    if shown.ha_rows:
+        lines += ["", *table_lines(HA_HEADS, shown.ha_rows)]
+    return lines
+
+
+def _watch(means: Means) -> None:
+    if sys.stdout is not None and sys.stdout.isatty():
+        _watch_live(means)
+    else:
+        _watch_lines(means)
+
+
+def _watch_live(means: Means) -> None:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from nova_ha.cli.board import board
+    from nova_ha.errors import HAError
+
+    last: RenderableType = Text("...")
+    with Live(last, console=_console(), auto_refresh=False, screen=True) as live:
+        while True:
+            try:
+                last = _rendered(board(_look(means)))
+                live.update(last, refresh=True)
+            except HAError as error:
+                live.update(Group(Text(f"{error} (what is below is old)", "bold red"), last), refresh=True)
+            means.clock.sleep(PERIOD_S)
+
+
+def _watch_lines(means: Means) -> None:
+    """Print each compute node's line when it changes: what a log, or a test, can follow."""
+    from nova_ha.cli.board import board
+    from nova_ha.errors import HAError
+
+    before: set[str] = set()
+    while True:
+        try:
+            look = _look(means)
+            now = _change_lines(board(look))
+        except HAError as error:
+            now = [str(error)]
+        for line in now:
+            if line not in before:
+                click.echo(f"{means.clock.now():%Y-%m-%dT%H:%M:%SZ} {printable(line)}")
+        before = set(now)
+        means.clock.sleep(PERIOD_S)
+
+
+def _change_lines(shown: Board) -> list[str]:
+    rows = [(name, state, what, way) for name, state, _, what, way in shown.node_rows]
+    lines = [
+        " ".join(filter(None, (name, state, what and f"({what})", way and f"=> {way}")))
+        for name, state, what, way in rows
+    ]
+    return [*(text for _, text in shown.headlines), *lines]
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _rendered(shown: Board) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    from nova_ha.cli.board import COLOURS, HA_HEADS, NODE_HEADS
+
+    colours = [COLOURS[standing.condition] for standing in shown.standings]
+    parts: list[RenderableType] = [Text(printable(text), style=colour) for colour, text in shown.headlines]
+    if shown.node_rows:
+        parts.append(_table(NODE_HEADS, shown.node_rows, colours))
+    if shown.ha_rows:
+        parts.append(_table(HA_HEADS, shown.ha_rows, [""] * len(shown.ha_rows)))
+    return Group(*parts)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str]) -> RenderableType:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for position, head in enumerate(heads):
+        table.add_column(head, no_wrap=position < 3, overflow="fold")
+    for row, colour in zip(rows, colours, strict=True):
+        table.add_row(*(Text(printable(cell), style=colour if place == 1 else "") for place, cell in enumerate(row)))
+    return table

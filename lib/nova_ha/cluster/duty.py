@@ -1,0 +1,250 @@
+"""What is to be done about a node, from the KV values alone, whoever wrote them."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.view import ClusterView
+
+
+class Duty(enum.Enum):
+    """What is to be done about a node."""
+
+    NOTHING = "nothing"
+    DONE = "done"
+    CLAIM = "claim"
+    RESUME = "resume"
+    TRY_AGAIN = "try-again"
+    WORKED_ON = "worked-on"
+    WAITS_FOR_OPERATOR = "waits-for-operator"
+    ODD = "odd"
+    UNREADABLE = "unreadable"
+
+    @property
+    def due(self) -> bool:
+        """True when a recovery is to be started: to claim, to go on, or to see whether the cause has gone."""
+        return self in (Duty.CLAIM, Duty.RESUME, Duty.TRY_AGAIN)
+
+
+@dataclass(frozen=True)
+class Task:
+    """The duty for one node, with the reason in one line for the operator (without the node's name)."""
+
+    duty: Duty
+    words: str
+
+
+class Stage(enum.Enum):
+    """What there is of an incident, as the table distinguishes it.
+
+    PAST: none is open, but history has one; PAST_FAILURE: the same, and `failed` was set after `recovered` was.
+    """
+
+    NONE = "none"
+    PAST = "past"
+    PAST_FAILURE = "past-failure"
+    OPEN = "open"
+    WAITS = "waits"
+    CAUSE_MAY_END = "cause-may-end"
+    LET_PASS = "let-pass"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table; None stands for any value. The words may name fields of `_facts`."""
+
+    failed: bool | None
+    recovered: bool | None
+    stages: frozenset[Stage] | None
+    held: bool | None
+    duty: Duty
+    words: str
+
+    def applies(self, failed: bool, recovered: bool, stage: Stage, held: bool) -> bool:
+        """True when the row is about these values."""
+        return (
+            self.failed in (None, failed)
+            and self.recovered in (None, recovered)
+            and (self.stages is None or stage in self.stages)
+            and self.held in (None, held)
+        )
+
+
+_NO_INCIDENT = frozenset({Stage.NONE, Stage.PAST, Stage.PAST_FAILURE})
+_WAITING = frozenset({Stage.WAITS, Stage.CAUSE_MAY_END, Stage.LET_PASS})
+_ANY_OPEN = _WAITING | {Stage.OPEN}
+
+# The first row that applies counts. In the order of design section 7, "Keys changed by hand".
+TABLE: tuple[Row, ...] = (
+    Row(None, None, frozenset({Stage.UNREADABLE}), None, Duty.UNREADABLE, "{problem}"),
+    Row(False, False, _NO_INCIDENT, False, Duty.NOTHING, "watched"),
+    Row(
+        False,
+        True,
+        _NO_INCIDENT,
+        False,
+        Duty.ODD,
+        "watched, but status/recovered is True while status/failed is False: `nova-ha node reset {node}` clears it",
+    ),
+    Row(True, False, _NO_INCIDENT, False, Duty.CLAIM, "failed, to be recovered"),
+    Row(True, True, frozenset({Stage.OPEN}), True, Duty.WORKED_ON, "{state}, {driver} works on it"),
+    Row(True, True, frozenset({Stage.OPEN}), False, Duty.RESUME, "{state}, and {driver} has gone: to be resumed"),
+    Row(
+        True,
+        True,
+        frozenset({Stage.LET_PASS}),
+        False,
+        Duty.RESUME,
+        "an operator lets {gate} pass: to be resumed",
+    ),
+    Row(
+        True,
+        True,
+        frozenset({Stage.CAUSE_MAY_END}),
+        False,
+        Duty.TRY_AGAIN,
+        "waits for the operator, or until the cause has gone: {reason}",
+    ),
+    Row(True, True, frozenset({Stage.WAITS}), False, Duty.WAITS_FOR_OPERATOR, "waits for the operator: {reason}"),
+    Row(
+        True,
+        True,
+        frozenset({Stage.PAST}),
+        False,
+        Duty.DONE,
+        "recovered; `nova-ha node reset {node}` once the host is repaired",
+    ),
+    Row(
+        True,
+        True,
+        frozenset({Stage.PAST_FAILURE}),
+        False,
+        Duty.ODD,
+        "failed again, but status/recovered is still True from before: nobody acts; "
+        "`nova-ha node retry {node}` recovers it",
+    ),
+    Row(
+        True,
+        True,
+        frozenset({Stage.NONE}),
+        False,
+        Duty.ODD,
+        "recovered, but no record: nobody acts; `nova-ha node retry {node}` recovers it",
+    ),
+    Row(True, False, _ANY_OPEN, False, Duty.RESUME, "{state}, and status/recovered was set to False: to be resumed"),
+    Row(True, False, _ANY_OPEN, True, Duty.WORKED_ON, "{state}, {driver} works on it (status/recovered was reset)"),
+    Row(
+        False,
+        None,
+        _ANY_OPEN,
+        True,
+        Duty.WORKED_ON,
+        "status/failed was reset during {state}: {driver} stops before its next effect",
+    ),
+    Row(
+        False,
+        None,
+        _ANY_OPEN,
+        False,
+        Duty.WAITS_FOR_OPERATOR,
+        "status/failed was reset during {state}: `nova-ha node reset {node}` ends the incident",
+    ),
+    Row(None, None, _NO_INCIDENT, True, Duty.WORKED_ON, "its incident is gone: whoever holds the lock stops"),
+    # An incident that waits holds no lock, so this one is about to go on, or to wait.
+    Row(True, True, _WAITING, True, Duty.WORKED_ON, "{state}, {driver} works on it"),
+)
+
+# What an operator's word that the host is off answers: the power could not be cut, or could not be read.
+ANSWERED_BY_A_RECEIPT = (
+    Gate.NO_BMC,
+    Gate.BMC_IDENTITY,
+    Gate.BMC_UNREACHABLE,
+    Gate.NOT_OFF,
+    Gate.POWER_UNKNOWN,
+    Gate.RECEIPT_EXPIRED,
+)
+
+
+def duty(view: ClusterView, node: str, now: datetime) -> Task:
+    """Return what is to be done about the node; pauses, maintenance and other gates are not asked here."""
+    found = view.compute_nodes.get(node)
+    if found is None:
+        return _unregistered(view, node)
+    stage = _stage(view, found, now)
+    held = bool(found.lock_session)
+    row = next(row for row in TABLE if row.applies(found.failed, found.recovered, stage, held))
+    return Task(row.duty, row.words.format(**_facts(view, node)))
+
+
+def duties(view: ClusterView, now: datetime) -> Mapping[str, Task]:
+    """Return the duty for every node that is registered or has an open incident, by name, in order."""
+    return {node: duty(view, node, now) for node in sorted({*view.compute_nodes, *view.incidents})}
+
+
+def _unregistered(view: ClusterView, node: str) -> Task:
+    if node in view.incidents:
+        return Task(Duty.ODD, "has an open incident, but is not registered: `nova-ha node add` brings it back")
+    return Task(Duty.NOTHING, "is not registered")
+
+
+def _stage(view: ClusterView, node: ComputeNode, now: datetime) -> Stage:
+    incident = view.incident(node.name)
+    if _problem(view, node.name):
+        return Stage.UNREADABLE
+    if incident is None:
+        return _stage_without_incident(view, node)
+    if incident.state is IncidentState.WITHDRAWN:
+        return Stage.WAITS
+    if incident.state is not IncidentState.NEEDS_OPERATOR:
+        return Stage.OPEN
+    if _let_pass(node, incident, now):
+        return Stage.LET_PASS
+    return Stage.CAUSE_MAY_END if incident.gate and incident.gate.ends_by_itself else Stage.WAITS
+
+
+def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
+    if not any(name == node.name for name, _ in view.closed):
+        return Stage.NONE
+    # Consul's indexes are the only order that does not hang on anybody's clock.
+    again = node.index("status/failed") > node.index("status/recovered")
+    return Stage.PAST_FAILURE if again else Stage.PAST
+
+
+def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
+    if incident.gate is None:
+        return False
+    if incident.gate is Gate.WITHDRAWN:
+        return node.failed  # it was reset, and is set again
+    if node.approval and node.approval.lets_pass(incident.gate.value, now):
+        return True
+    receipt = incident.receipt
+    confirmed = receipt is not None and receipt.method == "operator" and receipt.valid(now)
+    return confirmed and incident.gate in ANSWERED_BY_A_RECEIPT
+
+
+def _problem(view: ClusterView, node: str) -> str:
+    opened = view.incidents.get(node)
+    found = [*view.problems_of(node), *([opened.problem] if opened and opened.problem else [])]
+    return "; ".join(map(str, found))
+
+
+def _facts(view: ClusterView, node: str) -> dict[str, str]:
+    incident = view.incident(node)
+    facts = {"node": node, "problem": f"out of automatic action: {_problem(view, node)}"}
+    if incident is None:
+        return {**facts, "state": "", "driver": "", "reason": "", "gate": ""}
+    gate = incident.gate.value if incident.gate else ""
+    return {
+        **facts,
+        "state": incident.progress_state.value,
+        "driver": incident.driver or "its driver",
+        "gate": gate,
+        "reason": ": ".join(part for part in (gate, incident.reason) if part) or "no reason is recorded",
+    }

@@ -1,0 +1,391 @@
+"""The incident: what a recovery knows, has done and will do, as one record in the KV store."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.node import check_version
+from nova_ha.cluster.schema import BadValue, object_from, object_to
+
+# Consul takes a transaction of 512 KiB, in which a value is base64.
+MOST_BYTES = 360 * 1024
+FIRST_STEPS = 20
+# So many servers fit, each with its whole progress; tests/unit/cluster/test_cluster_large_incidents.py measures it.
+MOST_SERVERS = 1700
+PACKING = 6
+MOST_UNPACKED = 64 * 1024 * 1024
+# Of the reason why a record cannot be read: it may quote the whole record.
+MOST_SAID = 120
+MARK_BYTES = 200
+
+
+class IncidentState(enum.Enum):
+    """Where a recovery stands."""
+
+    CLAIMED = "claimed"
+    FENCING = "fencing"
+    FENCED = "fenced"
+    FORCED_DOWN = "forced-down"
+    EVACUATING = "evacuating"
+    FINISHED = "finished"
+    NEEDS_OPERATOR = "needs-operator"
+    WITHDRAWN = "withdrawn"
+
+
+# What no work goes on from.
+ENDS = (IncidentState.FINISHED, IncidentState.NEEDS_OPERATOR, IncidentState.WITHDRAWN)
+
+
+class ServerState(enum.Enum):
+    """Where one server stands. ASKED is the intent, recorded before the request is sent."""
+
+    PENDING = "pending"
+    ASKED = "asked"
+    EVACUATED = "evacuated"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        """True when nothing more is done for the server in this incident."""
+        return self in (ServerState.EVACUATED, ServerState.SKIPPED, ServerState.FAILED)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One power reading as the receipt keeps it."""
+
+    at: datetime
+    state: str
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The proof that the host is off. No step after fencing runs without one.
+
+    `method` is `bmc` or `operator`; an operator's word ends at `until`, a BMC's readings do not.
+    """
+
+    method: str
+    by: str
+    at: datetime
+    address: str = ""
+    identity: str = ""
+    readings: tuple[Reading, ...] = ()
+    until: datetime | None = None
+    why: str = ""
+
+    def valid(self, now: datetime) -> bool:
+        """True unless it is an operator's word that has expired."""
+        return self.until is None or now < self.until
+
+
+@dataclass(frozen=True)
+class ServerProgress:
+    """One server of the failed node. `vm_state` is what it was when the host failed.
+
+    `migration` is the one that is followed; `previous` the server's newest one before it was asked for, so that
+    the new one can be told from it.
+    """
+
+    name: str
+    vm_state: str
+    state: ServerState = ServerState.PENDING
+    task_state: str = ""
+    priority: int = 0
+    attempts: int = 0
+    target: str = ""
+    asked_at: datetime | None = None
+    migration: str = ""
+    previous: str = ""
+    host: str = ""
+    done_at: datetime | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One line of the incident's story."""
+
+    at: datetime
+    state: IncidentState
+    by: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Incident:
+    """One failure of one node, from the claim to the archive.
+
+    `before` is the state that a needs-operator incident goes on from. `session` is the driver's token:
+    the session that holds, or held, the node's lock. `service_seen` is nova-compute's last report when the
+    recovery last looked before it fenced, and then when it was forced down: a later one is a sign of life.
+    `approved` are the gates that an operator's approval, taken by the claim, lets pass in this incident.
+    """
+
+    node: str
+    started: datetime
+    state: IncidentState
+    driver: str = ""
+    session: str = ""
+    nova_host: str = ""
+    service_id: str = ""
+    service_seen: datetime | None = None
+    before: IncidentState | None = None
+    gate: Gate | None = None
+    reason: str = ""
+    approved: tuple[str, ...] = ()
+    approved_by: str = ""
+    votes: Mapping[str, str] = field(default_factory=dict)
+    receipt: Receipt | None = None
+    servers: Mapping[str, ServerProgress] = field(default_factory=dict)
+    listed: bool = False
+    steps: tuple[Step, ...] = ()
+
+    # Version 2 is written only where the servers are packed: a program that cannot unpack them must not go on.
+    VERSION = 2
+
+    @property
+    def started_key(self) -> str:
+        """The last part of the key in history."""
+        return to_stamp(self.started)
+
+    @property
+    def progress_state(self) -> IncidentState:
+        """The state that the work itself is in: `before`, where the incident waits for the operator."""
+        return self.before if self.state is IncidentState.NEEDS_OPERATOR and self.before else self.state
+
+    @property
+    def before_the_fence(self) -> bool:
+        """True while the work has not gone beyond cutting the power."""
+        return self.progress_state in (IncidentState.CLAIMED, IncidentState.FENCING)
+
+    def proof(self, now: datetime) -> Receipt | None:
+        """Return the receipt for as long as it proves that the host is off: an operator's word ends."""
+        return self.receipt if self.receipt and self.receipt.valid(now) else None
+
+    def noting(self, at: datetime, by: str, what: str) -> Incident:
+        """Return the incident with a line more in its story."""
+        return replace(self, steps=(*self.steps, Step(at, self.state, by, what)))
+
+    def with_server(self, server_id: str, progress: ServerProgress) -> Incident:
+        """Return the incident with one server's progress replaced."""
+        return replace(self, servers={**self.servers, server_id: progress})
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> Incident:
+        """Read an incident. Raises BadValue: an incident that cannot be read is never guessed at."""
+        value = object_from(raw)
+        check_version(value, cls.VERSION)
+        try:
+            return _incident(value)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
+            raise BadValue(f"is not an incident ({type(error).__name__}: {str(error)[:MOST_SAID]})") from error
+
+    def to_kv(self) -> bytes:
+        """Write it; empty fields are left out.
+
+        Where it is too long for Consul the middle of its story is left out too, and then the servers are packed.
+        """
+        raw = b""
+        for write in (Incident.to_values, Incident._packed):
+            raw = object_to(write(self))
+            if len(raw) > MOST_BYTES:
+                raw = object_to(write(replace(self, steps=_shortened(self.steps, len(raw) - MOST_BYTES))))
+            if len(raw) <= MOST_BYTES:
+                break
+        return raw
+
+    def _packed(self) -> dict[str, Any]:
+        values = self.to_values()
+        servers = zlib.compress(object_to(values.pop("servers", {})), PACKING)
+        return {**values, "version": self.VERSION, "packed_servers": base64.b64encode(servers).decode()}
+
+    def to_values(self) -> dict[str, Any]:
+        """Return the whole record as a JSON object, nothing packed; empty fields are left out."""
+        value: dict[str, Any] = {
+            "version": 1,
+            "node": self.node,
+            "started": to_stamp(self.started),
+            "state": self.state.value,
+            "driver": self.driver,
+            "session": self.session,
+            "nova_host": self.nova_host,
+            "service_id": self.service_id,
+            "service_seen": _stamp(self.service_seen),
+            "before": self.before.value if self.before else None,
+            "gate": self.gate.value if self.gate else None,
+            "reason": self.reason,
+            "approved": list(self.approved),
+            "approved_by": self.approved_by,
+            "votes": dict(self.votes),
+            "receipt": _receipt_to(self.receipt) if self.receipt else None,
+            "listed": self.listed,
+            "servers": {server: _progress_to(progress) for server, progress in self.servers.items()},
+            "steps": [[to_stamp(s.at), s.state.value, s.by, s.what] for s in self.steps],
+        }
+        return {name: item for name, item in value.items() if item not in (None, "", [], {})}
+
+
+def _incident(value: Mapping[str, Any]) -> Incident:
+    before, gate, receipt = value.get("before"), value.get("gate"), value.get("receipt")
+    if before and IncidentState(before) in ENDS:
+        raise ValueError(f"nothing goes on from {before!r}")
+    return Incident(
+        node=_text(value["node"]),
+        started=from_stamp(value["started"]),
+        state=IncidentState(value["state"]),
+        driver=_text(value.get("driver", "")),
+        session=_text(value.get("session", "")),
+        nova_host=_text(value.get("nova_host", "")),
+        service_id=_text(value.get("service_id", "")),
+        service_seen=_moment(value.get("service_seen")),
+        before=IncidentState(before) if before else None,
+        gate=Gate(gate) if gate else None,
+        reason=_text(value.get("reason", "")),
+        approved=_texts(value.get("approved", [])),
+        approved_by=_text(value.get("approved_by", "")),
+        votes={_text(k): _text(v) for k, v in value.get("votes", {}).items()},
+        receipt=_receipt(receipt) if receipt else None,
+        servers={_text(k): _progress(v) for k, v in _servers(value).items()},
+        listed=value.get("listed", False) is True,
+        steps=tuple(
+            Step(from_stamp(at), IncidentState(state), _text(by), _text(what))
+            for at, state, by, what in value.get("steps", [])
+        ),
+    )
+
+
+def _servers(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the servers' records, unpacked. Raises ValueError, TypeError."""
+    if "packed_servers" not in value:
+        return value.get("servers", {})  # type: ignore[no-any-return]
+    unpacking = zlib.decompressobj()
+    try:
+        raw = unpacking.decompress(base64.b64decode(_text(value["packed_servers"]), validate=True), MOST_UNPACKED)
+    except zlib.error as error:
+        raise ValueError(f"its servers cannot be unpacked: {error}") from error
+    if not unpacking.eof:
+        raise ValueError("its packed servers are cut off, or far too many")
+    return object_from(raw)
+
+
+def _shortened(steps: tuple[Step, ...], bytes_over: int) -> tuple[Step, ...]:
+    """Return the story without so many bytes of its middle, with a line that says so."""
+    first = steps[:FIRST_STEPS]
+    left_out, end = -MARK_BYTES, len(first)
+    while left_out < bytes_over and end < len(steps):
+        left_out += len(steps[end].what) + len(steps[end].by)
+        end += 1
+    marks = [Step(s.at, s.state, s.by, f"({end - len(first)} lines are left out)") for s in steps[end - 1 : end]]
+    return (*first, *marks, *steps[end:])
+
+
+def _receipt_to(receipt: Receipt) -> dict[str, Any]:
+    value = {
+        "method": receipt.method,
+        "by": receipt.by,
+        "at": to_stamp(receipt.at),
+        "address": receipt.address,
+        "identity": receipt.identity,
+        "readings": [[to_stamp(r.at), r.state, r.why] for r in receipt.readings],
+        "until": _stamp(receipt.until),
+        "why": receipt.why,
+    }
+    return {name: item for name, item in value.items() if item not in (None, "", [])}
+
+
+def _receipt(value: Mapping[str, Any]) -> Receipt:
+    method = value["method"]
+    if method not in ("bmc", "operator"):
+        raise ValueError(f"receipt's method is {method!r}")
+    return Receipt(
+        method=method,
+        by=_text(value["by"]),
+        at=from_stamp(value["at"]),
+        address=_text(value.get("address", "")),
+        identity=_text(value.get("identity", "")),
+        readings=tuple(
+            Reading(from_stamp(at), _text(state), _text(why)) for at, state, why in value.get("readings", [])
+        ),
+        until=_moment(value.get("until")),
+        why=_text(value.get("why", "")),
+    )
+
+
+def _progress_to(progress: ServerProgress) -> dict[str, Any]:
+    value = {
+        "name": progress.name,
+        "vm_state": progress.vm_state,
+        "state": progress.state.value,
+        "task_state": progress.task_state,
+        "priority": progress.priority,
+        "attempts": progress.attempts,
+        "target": progress.target,
+        "asked_at": _stamp(progress.asked_at),
+        "migration": progress.migration,
+        "previous": progress.previous,
+        "host": progress.host,
+        "done_at": _stamp(progress.done_at),
+        "reason": progress.reason,
+    }
+    return {name: item for name, item in value.items() if item not in (None, "", 0) or name == "name"}
+
+
+def _progress(value: Mapping[str, Any]) -> ServerProgress:
+    return ServerProgress(
+        name=_text(value["name"]),
+        vm_state=_text(value["vm_state"]),
+        state=ServerState(value["state"]),
+        task_state=_text(value.get("task_state", "")),
+        priority=_whole(value.get("priority", 0)),
+        attempts=_count(value.get("attempts", 0)),
+        target=_text(value.get("target", "")),
+        asked_at=_moment(value.get("asked_at")),
+        migration=_text(value.get("migration", "")),
+        previous=_text(value.get("previous", "")),
+        host=_text(value.get("host", "")),
+        done_at=_moment(value.get("done_at")),
+        reason=_text(value.get("reason", "")),
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a field has {type(value).__name__} instead of text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"a field has {type(value).__name__} instead of a whole number")
+    return value
+
+
+def _count(value: Any) -> int:
+    if _whole(value) < 0:
+        raise ValueError("a field has a negative count")
+    return int(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise TypeError("a field has no list of texts")
+    return tuple(_text(item) for item in value)
+
+
+def _stamp(moment: datetime | None) -> str | None:
+    return to_stamp(moment) if moment else None
+
+
+def _moment(value: Any) -> datetime | None:
+    return from_stamp(_text(value)) if value else None

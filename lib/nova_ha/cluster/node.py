@@ -1,0 +1,380 @@
+"""Compute nodes and HA nodes, as the KV store describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.cluster.schema import (
+    LEFT,
+    MISPLACED,
+    MOST_LINE,
+    BadValue,
+    HostName,
+    Problem,
+    check_name,
+    compute_node,
+    count_from,
+    flag_from,
+    ha_node,
+    line_from,
+    object_from,
+    object_to,
+    port_from,
+    secret_from,
+    shown,
+)
+from nova_ha.cluster.store import Entry
+
+T = TypeVar("T")
+
+DEFAULT_BMC_PORTS = {"ipmi": 623, "redfish": 443}
+
+
+@dataclass(frozen=True)
+class SSHConfig:
+    """How the SSH probe reaches a node. `user` and `password` are None where the keys are missing."""
+
+    address: str
+    port: int = 22
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    host_key: str | None = None
+
+
+@dataclass(frozen=True)
+class BMCConfig:
+    """How a node's BMC is reached, and the identity that it must show before power is cut."""
+
+    ip: str
+    user: str
+    password: str = field(repr=False)
+    driver: str = "ipmi"
+    port: int = 623
+    identity: str | None = None
+    tls: str = "verify"
+
+
+@dataclass(frozen=True)
+class RuntimeConfig:
+    """What a recovery needs to know of the node: `nova_host` above all. Unknown fields are ignored."""
+
+    nova_host: str
+    hypervisor_hostname: str = ""
+    instances_path: str = ""
+    shared_instances: bool | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    VERSION = 1
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> RuntimeConfig:
+        """Read `internal/runtime_config`. Raises BadValue."""
+        value = object_from(raw)
+        check_version(value, cls.VERSION)
+        versions = value.get("versions", {})
+        shared = value.get("shared_instances")
+        if not isinstance(versions, dict) or not (shared is None or isinstance(shared, bool)):
+            raise BadValue("has a field of the wrong type: versions or shared_instances")
+        return cls(
+            nova_host=_field(value, "nova_host"),
+            hypervisor_hostname=_field(value, "hypervisor_hostname", ""),
+            instances_path=_field(value, "instances_path", ""),
+            shared_instances=shared,
+            versions={str(k): str(v) for k, v in versions.items()},
+        )
+
+    def to_kv(self) -> bytes:
+        """Write it."""
+        return object_to(
+            {
+                "version": self.VERSION,
+                "nova_host": self.nova_host,
+                "hypervisor_hostname": self.hypervisor_hostname,
+                "instances_path": self.instances_path,
+                "shared_instances": self.shared_instances,
+                "versions": dict(self.versions),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """The node is neither counted nor fenced until `until`."""
+
+    until: datetime
+    by: str
+    why: str
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> Maintenance:
+        """Read `config/maintenance`. Raises BadValue."""
+        value = object_from(raw)
+        return cls(until=_moment(value, "until"), by=_field(value, "by"), why=_field(value, "why", ""))
+
+    def to_kv(self) -> bytes:
+        """Write it."""
+        return object_to({"until": to_stamp(self.until), "by": self.by, "why": self.why})
+
+
+@dataclass(frozen=True)
+class Approval:
+    """An operator lets the named gates pass, for one incident, until `until`."""
+
+    by: str
+    why: str
+    until: datetime
+    gates: tuple[str, ...]
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> Approval:
+        """Read `config/approval`. Raises BadValue."""
+        value = object_from(raw)
+        gates = value.get("gates")
+        if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
+            raise BadValue("has no list of gates")
+        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), tuple(gates))
+
+    def to_kv(self) -> bytes:
+        """Write it."""
+        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": list(self.gates)})
+
+    def lets_pass(self, gate: str, now: datetime) -> bool:
+        """True while the approval lasts and lists the gate."""
+        return gate in self.gates and now < self.until
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The operator's `paused`: nothing flips, no driver takes a step with an effect."""
+
+    by: str
+    why: str
+    since: str
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> Pause:
+        """Read `paused`. Raises BadValue."""
+        value = object_from(raw)
+        return cls(_field(value, "by"), _field(value, "why", ""), _field(value, "since", ""))
+
+    def to_kv(self) -> bytes:
+        """Write it."""
+        return object_to({"by": self.by, "why": self.why, "since": self.since})
+
+
+@dataclass(frozen=True)
+class ComputeNode:
+    """A compute node. Where `problems` is not empty, nothing acts on it by itself, and only they can be believed.
+
+    `indexes` has the ModifyIndex of each of its keys by its leaf (`status/failed`), for CAS; an absent key is 0.
+    `incomplete_bmc` is never connected to: it only claims its address and identity, which no other node may have.
+    """
+
+    name: HostName
+    ssh: SSHConfig
+    failed: bool = False
+    recovered: bool = False
+    number_fails: int = 0
+    left: bool = False
+    bmc: BMCConfig | None = None
+    incomplete_bmc: BMCConfig | None = field(default=None, repr=False)
+    runtime: RuntimeConfig | None = None
+    maintenance: Maintenance | None = None
+    approval: Approval | None = None
+    lock_session: str = ""
+    problems: tuple[Problem, ...] = ()
+    indexes: Mapping[str, int] = field(default_factory=dict)
+
+    def index(self, leaf: str) -> int:
+        """Return the leaf's ModifyIndex; 0 where it does not exist."""
+        return self.indexes.get(leaf, 0)
+
+    def key(self, leaf: str) -> str:
+        """Return the leaf's whole key."""
+        return compute_node(self.name, leaf)
+
+    @property
+    def nova_host(self) -> str | None:
+        """Nova's name of the node, or None where runtime_config does not say it."""
+        return self.runtime.nova_host if self.runtime else None
+
+    def maintained(self, now: datetime) -> bool:
+        """True while the maintenance lasts."""
+        return self.maintenance is not None and now < self.maintenance.until
+
+    @classmethod
+    def from_entries(cls, name: str, entries: Sequence[Entry]) -> ComputeNode:
+        """Read the node from its keys; what cannot be read becomes a problem, never an exception."""
+        read = _Reader(compute_node(name), entries)
+        if bad := _name_problem(compute_node(name), name):
+            read.problems.append(bad)
+        bmc, incomplete = _bmc_from(read)
+        return cls(
+            name=HostName(name),
+            ssh=SSHConfig(
+                address=read("config/ssh/address", line_from, name),
+                port=read("config/ssh/port", port_from, 22),
+                user=read("config/ssh/user", line_from, None),
+                password=read("config/ssh/password", secret_from, None),
+                host_key=read("config/ssh/host_key", line_from, None),
+            ),
+            failed=read("status/failed", flag_from, False),
+            recovered=read("status/recovered", flag_from, False),
+            number_fails=read("internal/number_fails", count_from, 0),
+            left=read(LEFT, flag_from, False),
+            bmc=bmc,
+            incomplete_bmc=incomplete,
+            runtime=read("internal/runtime_config", RuntimeConfig.from_kv, None),
+            maintenance=read("config/maintenance", Maintenance.from_kv, None),
+            approval=read("config/approval", Approval.from_kv, None),
+            lock_session=read.session("internal/.lock"),
+            problems=read.all_problems(),
+            indexes=read.indexes(),
+        )
+
+
+@dataclass(frozen=True)
+class HANode:
+    """An HA node: an observer that votes, and a host that takes servers. `problems` as for compute nodes."""
+
+    name: HostName
+    nova_host: str
+    in_use: bool = False
+    lock_session: str = ""
+    problems: tuple[Problem, ...] = ()
+    indexes: Mapping[str, int] = field(default_factory=dict)
+
+    def index(self, leaf: str) -> int:
+        """Return the leaf's ModifyIndex; 0 where it does not exist."""
+        return self.indexes.get(leaf, 0)
+
+    def key(self, leaf: str) -> str:
+        """Return the leaf's whole key."""
+        return ha_node(self.name, leaf)
+
+    @classmethod
+    def from_entries(cls, name: str, entries: Sequence[Entry]) -> HANode:
+        """Read the node from its keys."""
+        read = _Reader(ha_node(name), entries)
+        if bad := _name_problem(ha_node(name), name):
+            read.problems.append(bad)
+        return cls(
+            name=HostName(name),
+            nova_host=read("config/nova_host", line_from, name),
+            in_use=read("status/in_use", flag_from, False),
+            lock_session=read.session("internal/.lock"),
+            problems=read.all_problems(),
+            indexes=read.indexes(),
+        )
+
+
+class _Reader:
+    """The keys of one node by leaf, and what was wrong with them."""
+
+    def __init__(self, prefix: str, entries: Sequence[Entry]) -> None:
+        self.prefix = prefix
+        self.entries = {entry.key.removeprefix(prefix): entry for entry in entries}
+        self.problems: list[Problem] = []
+        self._asked: set[str] = set()
+
+    def __call__(self, leaf: str, parse: Callable[[bytes], T], default: T) -> T:
+        self._asked.add(leaf)
+        entry = self.entries.get(leaf)
+        if entry is None:
+            return default
+        try:
+            return parse(entry.value)
+        except BadValue as bad:
+            self.problems.append(Problem(self.prefix + leaf, str(bad)))
+            return default
+
+    def session(self, leaf: str) -> str:
+        entry = self.entries.get(leaf)
+        return entry.session if entry else ""
+
+    def all_problems(self) -> tuple[Problem, ...]:
+        """Return what is wrong with the keys that were asked for, a folder in place of one included."""
+        return (*self.problems, *(problem for leaf in self.entries for problem in self._inside_a_value(leaf)))
+
+    def _inside_a_value(self, leaf: str) -> Iterator[Problem]:
+        folder = leaf.rpartition("/")[0]
+        while folder:
+            if folder in self._asked:
+                yield Problem(self.prefix + leaf, f"{MISPLACED} {folder}, expected a value")
+            folder = folder.rpartition("/")[0]
+
+    def indexes(self) -> dict[str, int]:
+        return {leaf: entry.index for leaf, entry in self.entries.items()}
+
+
+def _name_problem(key: str, name: str) -> Problem | None:
+    try:
+        check_name(name)
+    except BadValue as bad:
+        return Problem(key, str(bad))
+    return None
+
+
+def driver_from(raw: bytes) -> str:
+    """Read `config/bmc/driver`. Raises BadValue."""
+    word = line_from(raw).lower()
+    if word not in DEFAULT_BMC_PORTS:
+        raise BadValue(f"is {shown(word)}, expected ipmi or redfish")
+    return word
+
+
+def tls_from(raw: bytes) -> str:
+    """Read `config/bmc/tls`. Raises BadValue."""
+    word = line_from(raw)
+    digest = word.removeprefix("sha256:").replace(":", "").lower()
+    if word in ("verify", "insecure"):
+        return word
+    if word.startswith("sha256:") and len(digest) == 64 and set(digest) <= set("0123456789abcdef"):
+        return "sha256:" + digest
+    raise BadValue(f"is {shown(word)}, expected verify, insecure or sha256:<64 hex digits>")
+
+
+def _bmc_from(read: _Reader) -> tuple[BMCConfig | None, BMCConfig | None]:
+    """Return the BMC, or what there is of it; ip, user or password missing is a problem, all three are none."""
+    driver = read("config/bmc/driver", driver_from, "ipmi")
+    port = read("config/bmc/port", port_from, DEFAULT_BMC_PORTS[driver])
+    identity = read("config/bmc/identity", line_from, None)
+    tls = read("config/bmc/tls", tls_from, "verify")
+    ip = read("config/bmc/ip", line_from, None)
+    user = read("config/bmc/user", line_from, None)
+    password = read("config/bmc/password", secret_from, None)
+    if ip is not None and user is not None and password is not None:
+        return BMCConfig(ip, user, password, driver, port, identity, tls), None
+    needed = ("config/bmc/ip", "config/bmc/user", "config/bmc/password")
+    missing = [leaf for leaf in needed if leaf not in read.entries]
+    if len(missing) < len(needed):
+        read.problems.extend(Problem(read.prefix + leaf, "is missing") for leaf in missing)
+    return None, BMCConfig(ip or "", "", "", driver, port, identity)
+
+
+def check_version(value: Mapping[str, Any], known: int) -> None:
+    """Raise BadValue where a record's `version` is missing, or newer than this code."""
+    version = value.get("version")
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= known:
+        found = shown(version) if isinstance(version, str) else version if isinstance(version, int) else "none"
+        raise BadValue(f"has version {found}, expected 1 to {known}")
+
+
+def _field(value: Mapping[str, Any], name: str, default: str | None = None) -> str:
+    found = value.get(name, default)
+    if not isinstance(found, str) or (default is None and not found):
+        raise BadValue(f"has no text in {name!r}")
+    if len(found) > MOST_LINE:
+        raise BadValue(f"has {len(found)} characters in {name!r}, expected at most {MOST_LINE}")
+    return found
+
+
+def _moment(value: Mapping[str, Any], name: str) -> datetime:
+    try:
+        return from_stamp(_field(value, name))
+    except ValueError:
+        raise BadValue(f"has no time with an offset in {name!r}") from None

@@ -1,0 +1,175 @@
+"""The real Nova, through python-novaclient. Import it only where Nova is asked: the clients take 0.4 s to load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from urllib.parse import urlencode
+
+from nova_ha.compute import Migration, Server, ServerID, ServiceReading, records
+from nova_ha.compute.failures import asking
+from nova_ha.compute.resources import Resources
+from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
+
+Version = tuple[int, int]
+Query = Mapping[str, str | int]
+
+BINARY = "nova-compute"
+# A detailed server takes Nova some 10 ms: one page stays well within a call's time-out.
+SERVERS_PER_PAGE = 100
+# The most that Nova gives by default.
+IDS_PER_PAGE = 1000
+MIGRATIONS_PER_PAGE = 500
+LISTING_ATTEMPTS = 3
+MIGRATION_PAGES_FROM: Version = (2, 59)
+FORCE_UNTIL: Version = (2, 67)
+LOCK_REASON_FROM: Version = (2, 73)
+
+HOST_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchHost}
+SERVER_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchServer}
+EVACUATE_ERRORS = {400: EvacuationRefused, 404: NoSuchServer, 409: EvacuationRefused}
+
+
+class MarkerGone(NovaError):
+    """Nova no longer knows the record that a page was to begin after, not even as deleted: it was archived."""
+
+
+class Nova:
+    """Nova behind the Protocol `Compute`, at one microversion. Safe to use from several threads."""
+
+    def __init__(self, client: Any, resources: Resources, microversion: Version, call_timeout_s: float) -> None:
+        self._client = client
+        self._resources = resources
+        self.microversion = microversion
+        self.call_timeout_s = call_timeout_s
+
+    def service(self, host: str) -> ServiceReading | None:
+        found = self._services(f"read the nova-compute of {host}", {"host": host})
+        return next((reading for reading in found if reading.service.host == host), None)
+
+    def services(self) -> Sequence[ServiceReading]:
+        return self._services("list the services", {})
+
+    def _services(self, what: str, filters: Mapping[str, str]) -> Sequence[ServiceReading]:
+        with self._asking(what):
+            # The manager would hide the answer's Date.
+            response, body = self._client.client.get(f"/os-services?{urlencode({'binary': BINARY, **filters})}")
+            read_at = records.answered_at(response.headers)
+            return [ServiceReading(records.service(entry), read_at) for entry in body["services"]]
+
+    def force_down(self, service_id: str, down: bool) -> None:
+        what = f"force service {service_id} down" if down else f"clear force-down of service {service_id}"
+        with self._asking(what, HOST_ERRORS):
+            self._client.services.force_down(service_id, down)
+
+    def disable(self, service_id: str, reason: str) -> None:
+        with self._asking(f"disable service {service_id}", HOST_ERRORS):
+            self._client.services.disable_log_reason(service_id, reason)
+
+    def enable(self, service_id: str) -> None:
+        with self._asking(f"enable service {service_id}", HOST_ERRORS):
+            self._client.services.enable(service_id)
+
+    def servers(self, host: str) -> Sequence[Server]:
+        """As the Protocol says, soft-deleted ones included. Raises NovaError where Nova cannot read the host.
+
+        While the database of the host's cell is away, Nova lists no servers and says nothing; its service shows it.
+        """
+        self.service(host)
+        query: Query = {"host": host, "all_tenants": 1, "soft_deleted": 1, "limit": SERVERS_PER_PAGE}
+        what = f"list the servers of {host}"
+        return [records.server(record) for record in self._listed(what, "/servers/detail", "servers", "id", query)]
+
+    def server_ids(self, host: str) -> Sequence[ServerID]:
+        query: Query = {"host": host, "all_tenants": 1, "limit": IDS_PER_PAGE}
+        listed = self._listed(f"list the servers of {host}", "/servers", "servers", "id", query)
+        return [ServerID(str(record["id"])) for record in listed]
+
+    def server(self, server_id: ServerID) -> Server | None:
+        try:
+            with self._asking(f"read server {server_id}", SERVER_ERRORS):
+                return records.server(self._client.servers.get(server_id).to_dict())
+        except NoSuchServer:
+            return None
+
+    def evacuations(self, host: str) -> Sequence[Migration]:
+        """As the Protocol says. Nova forgets those of a server that was deleted."""
+        pages: Query = {"limit": MIGRATIONS_PER_PAGE} if self.microversion >= MIGRATION_PAGES_FROM else {}
+        query: Query = {"source_compute": host, "migration_type": "evacuation", **pages}
+        what = f"list the evacuations of {host}"
+        listed = self._listed(what, "/os-migrations", "migrations", "uuid", query)
+        return newest_first([records.migration(record) for record in listed])
+
+    def evacuate(self, server_id: ServerID, target: str | None) -> None:
+        """As the Protocol says, and NoSuchHost where Nova knows the server and not the target."""
+        options = {"force": False} if self.microversion <= FORCE_UNTIL else {}
+        try:
+            with self._asking(f"evacuate server {server_id} to {target or 'any host'}", EVACUATE_ERRORS):
+                self._client.servers.evacuate(server_id, host=target, **options)
+        except NoSuchServer as missing:
+            if target and self.server(server_id) is not None:
+                raise NoSuchHost(missing.message) from missing
+            raise
+
+    def reset_to_error(self, server_id: ServerID) -> None:
+        with self._asking(f"reset server {server_id} to ERROR", SERVER_ERRORS):
+            self._client.servers.reset_state(server_id, "error")
+
+    def stop(self, server_id: ServerID) -> None:
+        with self._asking(f"stop server {server_id}", SERVER_ERRORS):
+            self._client.servers.stop(server_id)
+
+    def lock(self, server_id: ServerID, reason: str) -> None:
+        options = {"reason": reason} if self.microversion >= LOCK_REASON_FROM else {}
+        with self._asking(f"lock server {server_id}", SERVER_ERRORS):
+            self._client.servers.lock(server_id, **options)
+
+    def flavor_marks(self, flavor_id: str) -> Mapping[str, str]:
+        with self._asking(f"read flavor {flavor_id}"):
+            return self._resources.flavor_marks(flavor_id)
+
+    def image_marks(self, image_id: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        with self._asking(f"read image {image_id}"):
+            return self._resources.image_marks(image_id)
+
+    def room(self, host: str) -> Mapping[str, int]:
+        with self._asking(f"read the room on {host}"):
+            return self._resources.room(host)
+
+    def usage(self, host: str) -> Mapping[str, int]:
+        with self._asking(f"read the usage of {host}"):
+            return self._resources.usage(host)
+
+    def _asking(
+        self, what: str, refusals: Mapping[int, type[NovaError]] | None = None
+    ) -> AbstractContextManager[None]:
+        return asking(what, self.call_timeout_s, refusals)
+
+    def _listed(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
+        """Return all records. Where Nova forgets a marker meanwhile, the listing begins again."""
+        for _ in range(LISTING_ATTEMPTS - 1):
+            try:
+                return self._pages(what, path, key, marker, query)
+            except MarkerGone:
+                continue
+        return self._pages(what, path, key, marker, query)
+
+    def _pages(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
+        found, more = self._page(what, path, key, query)
+        while more:
+            after = str(found[-1][marker])
+            page, more = self._page(what, path, key, {**query, "marker": after})
+            found += page
+        return found
+
+    def _page(self, what: str, path: str, key: str, query: Query) -> tuple[list[records.Record], bool]:
+        """Return one page, and whether another may follow: the managers of novaclient do not tell."""
+        with self._asking(what, {400: MarkerGone} if "marker" in query else None):
+            _, body = self._client.client.get(f"{path}?{urlencode(query)}")
+            return list(body[key]), bool(body.get(f"{key}_links"))
+
+
+def newest_first(migrations: Sequence[Migration]) -> Sequence[Migration]:
+    """Sort by creation. Nova's stamps have whole seconds: among equals its own order, newest first, stays."""
+    return sorted(migrations, key=lambda migration: migration.created_at, reverse=True)

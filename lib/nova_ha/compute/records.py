@@ -1,0 +1,99 @@
+"""Nova's answers as our values. Every word that we do not know becomes UNKNOWN; a missing field is an error."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, VMState
+from nova_ha.errors import NovaError
+
+log = logging.getLogger(__name__)
+
+Word = TypeVar("Word", bound=enum.Enum)
+Record = Mapping[str, Any]
+
+HOST = "OS-EXT-SRV-ATTR:host"
+VM_STATE = "OS-EXT-STS:vm_state"
+TASK_STATE = "OS-EXT-STS:task_state"
+RIGHTS = "give the user the role admin, or the policies of the README"
+
+
+def service(record: Record) -> ComputeService:
+    """Read one entry of `os-services`. Raises NovaError where Nova could not read it itself (its cell is down)."""
+    if record.get("status") == "UNKNOWN" or "id" not in record:
+        raise NovaError(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
+    return ComputeService(
+        id=str(record["id"]),
+        host=record["host"],
+        up=record["state"] == "up",
+        enabled=record["status"] == "enabled",
+        forced_down=bool(record["forced_down"]),
+        disabled_reason=record.get("disabled_reason") or "",
+        updated_at=moment(record["updated_at"]) if record.get("updated_at") else None,
+    )
+
+
+def server(record: Record) -> Server:
+    """Read one detailed server. Raises NovaError where the fields that only an administrator sees are missing."""
+    if record.get("status") == "UNKNOWN" and VM_STATE not in record:
+        raise NovaError(f"Nova cannot read server {record.get('id')}: its cell's database is away")
+    for name in (HOST, VM_STATE):
+        if name not in record:
+            raise NovaError(f"Nova's answer on server {record.get('id')} lacks {name}", remedy=RIGHTS)
+    flavor = record.get("flavor") or {}
+    return Server(
+        id=ServerID(record["id"]),
+        name=record.get("name") or "",
+        host=record[HOST] or "",
+        vm_state=word(VMState, record[VM_STATE], VMState.UNKNOWN),
+        task_state=record.get(TASK_STATE) or "",
+        locked=bool(record.get("locked")),
+        fault=(record.get("fault") or {}).get("message") or "",
+        metadata=dict(record.get("metadata") or {}),
+        tags=tuple(record.get("tags") or ()),
+        flavor_id=flavor.get("id") or flavor.get("original_name") or "",
+        image_id=(record.get("image") or {}).get("id") or "",
+        flavor_marks=flavor.get("extra_specs"),
+    )
+
+
+def migration(record: Record) -> Migration:
+    """Read one entry of `os-migrations`. Below microversion 2.59 it has no UUID: then the number stands for it."""
+    return Migration(
+        uuid=str(record.get("uuid") or record["id"]),
+        server=ServerID(record["instance_uuid"]),
+        status=word(MigrationStatus, record["status"], MigrationStatus.UNKNOWN),
+        source=record["source_compute"] or "",
+        destination=record.get("dest_compute") or "",
+        created_at=moment(record["created_at"]),
+    )
+
+
+def word(kind: type[Word], text: object, unknown: Word) -> Word:
+    """Return the enum's member with this value, or `unknown` with a warning."""
+    try:
+        return kind(text)
+    except ValueError:
+        log.warning("Nova says %s %r, which we do not know", kind.__name__, text)
+        return unknown
+
+
+def moment(text: str) -> datetime:
+    """Read a stamp of Nova's: ISO 8601, in UTC whether it says so or not."""
+    stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)
+
+
+def answered_at(headers: Mapping[str, str]) -> datetime:
+    """Return the time of an answer by the clock of the one who gave it. Raises NovaError where it has no `Date`."""
+    try:
+        return parsedate_to_datetime(headers["Date"])
+    except (KeyError, TypeError, ValueError):
+        raise NovaError(
+            "Nova's answer has no valid Date header", remedy="let the proxy in front of Nova pass it on"
+        ) from None

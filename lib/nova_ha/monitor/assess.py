@@ -1,0 +1,62 @@
+"""The monitor's decision about one node."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.view import ClusterView
+from nova_ha.monitor.gates import gates, lets_pass
+from nova_ha.monitor.storm import Storm
+from nova_ha.monitor.verdict import Count, Flip, GateReading, Hold, Keep, Verdict
+from nova_ha.probe.votes import Votes
+
+# Behind one of these nothing is known that could be counted.
+UNCOUNTABLE = (Gate.POLICY, Gate.UNREADABLE, Gate.NO_QUORUM)
+
+
+def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: Storm | None = None) -> Verdict:
+    """Decide what is to become of the node's `number_fails` and `status/failed`.
+
+    `number_fails` is the number of failed intervals that a quorum of the registered HA nodes agrees on.
+    `counted` as for gates().
+    """
+    found = view.compute_nodes[node]
+    if found.failed and not view.problems_of(node):
+        return Keep()
+    number = number_of_fails(view, votes, found, now)
+    if number == 0 and not _has_trouble(view, node) and not found.maintained(now):
+        return Count(0)
+    readings = gates(view, votes, node, now, counted)
+    closed = tuple(reading.closed for reading in readings if not reading.open)
+    if number is None or any(refusal.gate in UNCOUNTABLE for refusal in closed):
+        return Keep(tuple(refusal for refusal in closed if refusal.gate in UNCOUNTABLE))
+    if number < view.policy.monitor_fail_threshold:
+        return Count(number, closed)
+    return Hold(number, closed) if closed else Flip(number, _approved(readings))
+
+
+def number_of_fails(view: ClusterView, votes: Votes, node: ComputeNode, now: datetime) -> int | None:
+    """Return the failed intervals that count, or None where fewer observers than the quorum have voted.
+
+    In a maintenance nothing counts; when it ends by itself, counting starts at 1, since the observers' streaks
+    have grown meanwhile.
+    """
+    agreed = votes.of(node.name).agreed(view.quorum)
+    planned = node.maintenance
+    if agreed is None or planned is None or lets_pass(node, Gate.MAINTENANCE, now):
+        return agreed
+    if node.maintained(now):
+        return 0
+    since_s = (now - planned.until).total_seconds()
+    return min(agreed, 1 + int(since_s // max(1, votes.interval_s)))
+
+
+def _has_trouble(view: ClusterView, node: str) -> bool:
+    opened = view.incidents.get(node)
+    return bool(view.policy_problems or view.problems_of(node) or (opened and opened.problem))
+
+
+def _approved(readings: list[GateReading]) -> tuple[GateReading, ...]:
+    return tuple(reading for reading in readings if reading.approved_by)

@@ -1,0 +1,56 @@
+"""What the monitor decides about one node, and the gates it read for that, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nova_ha.cluster.gate import Closed, Gate
+
+
+@dataclass(frozen=True)
+class GateReading:
+    """One gate with its evidence in one line; open where an operator, `approved_by`, lets it pass."""
+
+    gate: Gate
+    open: bool
+    evidence: str
+    approved_by: str = ""
+
+    @property
+    def closed(self) -> Closed:
+        """The gate as a refusal names it."""
+        return Closed(self.gate, self.evidence)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Nothing changes: the node is `failed` already (no gate), or cannot be counted (the gates)."""
+
+    closed: tuple[Closed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Count:
+    """`number_fails` is to be `number`; the threshold is not reached. `closed` would hold it there."""
+
+    number: int
+    closed: tuple[Closed, ...] = ()
+
+
+@dataclass(frozen=True)
+class Hold:
+    """`number_fails` is to be `number`; the threshold is reached, but these gates are closed."""
+
+    number: int
+    closed: tuple[Closed, ...]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """`status/failed` is to be True. `approved` are the gates that only the operator's approval opens."""
+
+    number: int
+    approved: tuple[GateReading, ...] = ()
+
+
+Verdict = Keep | Count | Hold | Flip

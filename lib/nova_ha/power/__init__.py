@@ -1,0 +1,70 @@
+"""The BMCs, behind one Protocol: what they read is three-valued, and every call has a hard bound."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nova_ha.errors import ConfigError
+
+
+class PowerState(enum.Enum):
+    """What a BMC says of its host's power. UNKNOWN is never OFF."""
+
+    ON = "on"
+    OFF = "off"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class PowerReading:
+    """One reading. `why` says why it is UNKNOWN, in words for the operator; else it is empty."""
+
+    state: PowerState
+    why: str = ""
+
+
+class BMC(Protocol):
+    """One host's BMC. No method takes longer than `timeout_s` seconds of wall clock, whatever the BMC does."""
+
+    def power(self, timeout_s: float) -> PowerReading:
+        """Read the power state. Never raises: what cannot be read is UNKNOWN with its reason."""
+
+    def power_off(self, timeout_s: float) -> None:
+        """Send a hard power-off. Idempotent: a host that is off already is no error.
+
+        Raises BMCError when the BMC was not reached or refused, OutcomeUnknown when its answer was lost.
+        Returning says that the command was taken, not that the power is off: read it back.
+        """
+
+    def identity(self, timeout_s: float) -> str | None:
+        """Return the system's GUID or serial number, or None where the BMC has none. Raises BMCError."""
+
+
+@dataclass(frozen=True)
+class BMCAddress:
+    """Where a host's BMC is and how to log in to it.
+
+    `driver` is `ipmi` or `redfish`. `tls` is for Redfish: `verify`, `sha256:` with the hexadecimal fingerprint
+    of the BMC's certificate, or `insecure`; IPMI has no TLS and ignores it.
+    """
+
+    driver: str
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    tls: str = "verify"
+
+
+DRIVERS = ("ipmi", "redfish")
+
+
+def connect(address: BMCAddress) -> BMC:
+    """Return the BMC at the address. Nothing is sent before the first call. Raises ConfigError."""
+    if address.driver not in DRIVERS:
+        raise ConfigError(f"no BMC driver {address.driver!r}", remedy=f"use one of {', '.join(DRIVERS)}")
+    from nova_ha.power.bounded import BoundedBMC
+
+    return BoundedBMC(address)

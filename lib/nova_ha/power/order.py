@@ -1,0 +1,84 @@
+"""What is asked of the child process that talks to the BMCs, and what it answers: JSON, one line each."""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+from nova_ha.power import BMCAddress, PowerReading, PowerState
+from nova_ha.power.trouble import Diagnosis, Trouble
+
+
+class Task(enum.Enum):
+    """What to do at each BMC. LOOK is power and identity in one login."""
+
+    POWER = "power"
+    POWER_OFF = "power-off"
+    IDENTITY = "identity"
+    LOOK = "look"
+
+
+@dataclass(frozen=True)
+class Order:
+    """One task at some BMCs, by name: each gets `each_s` seconds from its turn, `at_once` have theirs together.
+
+    `until` is the end of all, by the monotonic clock of this machine.
+    """
+
+    task: Task
+    addresses: Mapping[str, BMCAddress]
+    until: float
+    each_s: float
+    at_once: int = 1
+
+    def to_json(self) -> str:
+        """Return it with its passwords: for the child's standard input only."""
+        addresses = {name: asdict(address) for name, address in self.addresses.items()}
+        return json.dumps({**vars(self), "task": self.task.value, "addresses": addresses}) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Order:
+        fields = json.loads(text)
+        addresses = {name: BMCAddress(**address) for name, address in fields["addresses"].items()}
+        return cls(**{**fields, "task": Task(fields["task"]), "addresses": addresses})
+
+
+_NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
+_ALL_WELL = Diagnosis(Trouble.NONE)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of the task at one BMC. `sent` says that the trouble came after the login."""
+
+    power: PowerReading = _NOT_READ
+    identity: str | None = None
+    diagnosis: Diagnosis = _ALL_WELL
+    sent: bool = False
+
+    def to_json(self, name: str) -> str:
+        fields = {
+            "name": name,
+            "power": self.power.state.value,
+            "why": self.power.why,
+            "identity": self.identity,
+            "trouble": self.diagnosis.trouble.value,
+            "detail": self.diagnosis.detail,
+            "sent": self.sent,
+        }
+        return json.dumps(fields) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> tuple[str, Answer]:
+        """Return the BMC's name and its answer. Raises ValueError, KeyError or TypeError for what is none."""
+        fields = json.loads(text)
+        power = PowerReading(PowerState(fields["power"]), fields["why"])
+        diagnosis = Diagnosis(Trouble(fields["trouble"]), fields["detail"])
+        return fields["name"], cls(power, fields["identity"], diagnosis, fields["sent"])
+
+    @classmethod
+    def of_trouble(cls, diagnosis: Diagnosis, *, sent: bool = False) -> Answer:
+        """Return the answer of a BMC whose power is UNKNOWN because of the trouble."""
+        return cls(PowerReading(PowerState.UNKNOWN, str(diagnosis)), None, diagnosis, sent)

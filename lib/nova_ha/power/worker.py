@@ -1,0 +1,134 @@
+"""The child process that talks to the BMCs, so that a call which never returns can be ended.
+
+It reads one Order from its standard input, forks a process for each BMC, and ends with the last of them. Each
+writes one Answer to standard output, and is ended by the kernel when its time is up: then it has no answer.
+Where one crashes this process answers for it, after what it may have said itself.
+
+A process for each, and no threads: pyghmi 1.6.19 shares its sockets and timers between all sessions of a
+process, and among many dead BMCs its threads lost the answers of living ones (45 of 200).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from nova_ha.power import BMCAddress, PowerState
+from nova_ha.power.order import Answer, Order, Task
+from nova_ha.power.session import Session, log_in, preload
+from nova_ha.power.trouble import Diagnosis, Trouble, diagnose
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main(parent: int) -> None:
+    """Carry out the order on standard input for the process `parent`."""
+    _die_with(parent)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, and inherited so, it would leave nothing to wait for
+    order = Order.from_json(sys.stdin.readline())
+    answers = os.dup(1)
+    _silence_pyghmi()
+    preload({address.driver for address in order.addresses.values()})
+    carry_out(order, lambda name, answer: _write(answers, answer.to_json(name)))
+
+
+def carry_out(order: Order, report: Callable[[str, Answer], None]) -> None:
+    """Do the task at all BMCs of the order, `at_once` together; return when all have ended or time is up."""
+    waiting = deque(order.addresses)
+    running: dict[int, str] = {}
+    while running or (waiting and time.monotonic() < order.until):
+        while waiting and len(running) < order.at_once and time.monotonic() < order.until:
+            try:
+                running[_fork(order, waiting[0], report)] = waiting[0]
+            except OSError:  # no more processes: go on with those there are
+                if not running:
+                    raise
+                break
+            waiting.popleft()
+        pid, status = os.wait()
+        _report_crash(running.pop(pid), os.waitstatus_to_exitcode(status), report)
+
+
+def visit(task: Task, address: BMCAddress, report: Callable[[Answer], None]) -> None:
+    """Log in, do the task, report, log out. Whatever goes wrong becomes the answer."""
+    try:
+        session = log_in(address)
+    except Exception as error:
+        report(Answer.of_trouble(diagnose(error, secret=address.password)))
+        return
+    report(_do(task, session, address))
+    session.close()
+
+
+def _do(task: Task, session: Session, address: BMCAddress) -> Answer:
+    answer = Answer(sent=True)
+    try:
+        if task is Task.POWER_OFF:
+            session.power_off()
+        if task in (Task.POWER, Task.LOOK):
+            answer = replace(answer, power=session.power())
+        if task in (Task.IDENTITY, Task.LOOK):
+            answer = replace(answer, identity=session.identity())
+        return answer
+    except Exception as error:
+        return _blamed(answer, diagnose(error, secret=address.password))
+
+
+def _blamed(answer: Answer, diagnosis: Diagnosis) -> Answer:
+    """Keep a power state that was read before the identity failed."""
+    if answer.power.state is PowerState.UNKNOWN:
+        return Answer.of_trouble(diagnosis, sent=True)
+    return replace(answer, diagnosis=diagnosis)
+
+
+def _fork(order: Order, name: str, report: Callable[[str, Answer], None]) -> int:
+    """Visit the BMC in a process of its own, and return that one's id."""
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        _die_with(parent)
+        _die_after(min(order.each_s, order.until - time.monotonic()))
+        visit(order.task, order.addresses[name], partial(report, name))
+        os._exit(0)  # without the parent's clean-up, and without waiting for pyghmi's threads
+    finally:
+        os._exit(1)
+
+
+def _report_crash(name: str, status: int, report: Callable[[str, Answer], None]) -> None:
+    if status not in (0, -signal.SIGALRM):
+        diagnosis = Diagnosis(Trouble.UNKNOWN, f"its process ended with {status}")
+        report(name, Answer.of_trouble(diagnosis, sent=True))
+
+
+def _die_with(parent: int) -> None:
+    """End this process with its parent, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def _die_after(seconds: float) -> None:
+    """Have the kernel end this process, whatever Python does then."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+
+
+def _write(answers: int, line: str) -> None:
+    os.write(answers, line.encode())  # one write below PIPE_BUF (4096 bytes): lines do not mix
+
+
+def _silence_pyghmi() -> None:
+    """Keep what pyghmi prints out of the answers."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)

@@ -1,0 +1,1 @@
+"""What observers see of the compute nodes: SSH logins as values, sweeps as reports, reports as votes."""

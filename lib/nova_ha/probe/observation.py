@@ -1,0 +1,186 @@
+"""What an observer saw in its sweeps, as its check's output hands it on.
+
+The output is one line for people and one line of JSON. It has no time and no run number: while no verdict and no
+streak changes it stays the same byte for byte, so that Consul has nothing to write.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nova_ha.printable import printable, printable_json
+
+VERSION = 1
+NAMES_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A node that has failed in so many intervals in a row. `tried` as in Unknown."""
+
+    streak: int
+    why: str
+    tried: str = ""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A node that could not be told about.
+
+    `tried` names the credentials that it refused (by the ModifyIndexes of their keys, never by themselves), so
+    that the next sweep can leave out a login which would be refused again.
+    """
+
+    why: str
+    tried: str = ""
+
+
+@dataclass(frozen=True)
+class NoData:
+    """An output that says nothing about any node."""
+
+    why: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """One observer's sweep. A swept node that is not in `nodes` is well.
+
+    `changed_at` is in seconds since the boot `boot` (CLOCK_BOOTTIME): when a verdict or a streak last changed.
+    Where `unlisted` is set, the nodes that are not well were too many for the output: so many fail and so many
+    are unknown, `nodes` is empty, and nothing is known of any single node.
+    """
+
+    probe: str
+    interval_s: int
+    swept: int
+    changed_at: float
+    boot: str
+    nodes: Mapping[str, Failing | Unknown] = field(default_factory=dict)
+    unlisted: tuple[int, int] | None = None
+
+    @property
+    def failing(self) -> Mapping[str, Failing]:
+        """The nodes that fail, by name, in order."""
+        return {name: seen for name, seen in sorted(self.nodes.items()) if isinstance(seen, Failing)}
+
+    @property
+    def unknown(self) -> Mapping[str, Unknown]:
+        """The nodes that cannot be told about, by name, in order."""
+        return {name: seen for name, seen in sorted(self.nodes.items()) if isinstance(seen, Unknown)}
+
+    def to_output(self) -> str:
+        """Return both lines, as a check prints them."""
+        failing: Any = {name: _row(seen.streak, seen) for name, seen in self.failing.items()}
+        unknown: Any = {name: _row(seen) for name, seen in self.unknown.items()}
+        if self.unlisted:
+            failing, unknown = self.unlisted
+        record = {
+            "nova_ha": VERSION,
+            "probe": self.probe,
+            "interval_s": self.interval_s,
+            "swept": self.swept,
+            "changed_at": self.changed_at,
+            "boot": self.boot,
+            "failing": failing,
+            "unknown": unknown,
+        }
+        return f"{printable(self.in_words())}\n{printable_json(record, separators=(',', ':'))}\n"
+
+    def in_words(self) -> str:
+        """Return the line for people: `FAILING 1 of 40: compute-7 2x timed out`."""
+        if self.unlisted:
+            failing, unknown = self.unlisted
+            word = "FAILING" if failing else "UNKNOWN"
+            return f"{word} {failing} of {self.swept} failing, {unknown} unknown: too many to list"
+        if not self.nodes:
+            return f"OK {self.swept} of {self.swept} well" if self.swept else "OK no compute nodes are registered"
+        fails = [f"{name} {_times(seen.streak)}{seen.why}" for name, seen in self.failing.items()]
+        others = [f"{name} {seen.why}" for name, seen in self.unknown.items()]
+        parts = [("FAILING", fails), ("UNKNOWN", others)]
+        return "; ".join(f"{word} {len(rows)} of {self.swept}: {_some(rows)}" for word, rows in parts if rows)
+
+    @classmethod
+    def from_output(cls, text: str) -> Report | NoData:
+        """Read a check's output. All that is not exactly such a report is no data."""
+        if not text.strip():
+            return NoData("no output yet")
+        for start, why in (("Timed out", "the check timed out"), ("Captured", "output cut off by Consul")):
+            if text.startswith(start):
+                return NoData(why)
+        # Only a line feed ends a line: other marks of Unicode may be in a name.
+        lines = text.removesuffix("\n").split("\n")
+        if len(lines) != 2 or not lines[0].startswith(("OK ", "FAILING ", "UNKNOWN ")):
+            return NoData(one_line(lines[0], 80))
+        try:
+            return _report(json.loads(lines[1]))
+        except (ValueError, LookupError, TypeError, RecursionError):
+            return NoData("not a report that this version can read")
+
+
+def _row(*columns: Any) -> list[Any]:
+    *first, seen = columns
+    return [*first, seen.why, seen.tried] if seen.tried else [*first, seen.why]
+
+
+def _report(record: Mapping[str, Any]) -> Report:
+    """Read the JSON line. Raises ValueError, LookupError or TypeError."""
+    if record["nova_ha"] != VERSION:
+        raise ValueError("another version")
+    failing, unknown = record["failing"], record["unknown"]
+    listed = isinstance(failing, dict) and isinstance(unknown, dict)
+    nodes: dict[str, Failing | Unknown] = {}
+    if listed:
+        nodes.update({name: Unknown(*_texts(row, 1)) for name, row in unknown.items()})
+        nodes.update({name: Failing(_count(row[0], 1), *_texts(row[1:], 1)) for name, row in failing.items()})
+    return Report(
+        probe=_text(record["probe"]),
+        interval_s=_count(record["interval_s"], 1),
+        swept=_count(record["swept"], 0),
+        changed_at=_seconds(record["changed_at"]),
+        boot=_text(record["boot"]),
+        nodes=nodes,
+        unlisted=None if listed else (_count(failing, 0), _count(unknown, 0)),
+    )
+
+
+def _texts(row: Any, least: int) -> list[str]:
+    if not isinstance(row, list) or not least <= len(row) <= least + 1:
+        raise ValueError("not a row of a report")
+    return [_text(word) for word in row]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _count(value: Any, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError("not a count")
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise ValueError("not a time")
+    return float(value)
+
+
+def _times(streak: int) -> str:
+    return f"{streak}x " if streak > 1 else ""
+
+
+def _some(rows: list[str]) -> str:
+    more = len(rows) - NAMES_SHOWN
+    return ", ".join(rows[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def one_line(text: str, most: int) -> str:
+    """Return the text as one printable line of at most so many characters."""
+    line = " ".join(printable(text).split())
+    return line if len(line) <= most else line[: most - 3] + "..."

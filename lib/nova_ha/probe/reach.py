@@ -1,0 +1,153 @@
+"""The first half of an SSH login: the TCP connection, and the banner with which the server greets."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe.sighting import Sighting, State, failing, unknown
+from nova_ha.probe.silence import still_connecting
+
+# sshd says these instead of a banner, before it closes: the host is alive, and turns us away for a while.
+TURNED_AWAY = (b"Exceeded MaxStartups", b"Not allowed at this time")
+# More than this before the banner is no SSH server.
+LONGEST_GREETING = 4096
+UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ETIMEDOUT)
+
+# A host whose connection took all the time that it had for a banner is not known to be silent.
+LEAST_S = 0.2
+NOT_OURS = "this machine cannot connect: "
+TOO_SLOW = "not finished in time, but not silent either"
+
+Address = tuple[int, Any]
+
+_resolvers = ThreadPoolExecutor(32, thread_name_prefix="resolve")
+
+
+async def reach(config: SSHConfig, limit_s: float) -> socket.socket | Sighting:
+    """Return a connection on which the banner waits to be read, or what was seen instead.
+
+    A name with several addresses shares the limit out among them; the last one's sighting counts.
+    """
+    ends = asyncio.get_running_loop().time() + limit_s
+    found = await _addresses(config, limit_s)
+    if isinstance(found, Sighting):
+        return found
+    seen: socket.socket | Sighting = unknown("name does not resolve")
+    for tried, address in enumerate(found):
+        share_s = (ends - asyncio.get_running_loop().time()) / (len(found) - tried)
+        last = await _greeted(address, share_s)
+        if isinstance(last, socket.socket):
+            return last
+        # An address that this machine cannot even try takes nothing back of what another one has shown.
+        if not (isinstance(seen, Sighting) and seen.state is State.FAILING and last.why.startswith(NOT_OURS)):
+            seen = last
+    return seen
+
+
+async def _addresses(config: SSHConfig, limit_s: float) -> list[Address] | Sighting:
+    try:
+        return _resolve(config, socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError):
+        pass  # a name: it may take its time
+    loop = asyncio.get_running_loop()
+    try:
+        return await asyncio.wait_for(loop.run_in_executor(_resolvers, _resolve, config), limit_s)
+    except asyncio.TimeoutError:
+        return unknown("name does not resolve in time")
+    except (OSError, UnicodeError):
+        return unknown("name does not resolve")
+
+
+def _resolve(config: SSHConfig, flags: int = 0) -> list[Address]:
+    found = socket.getaddrinfo(config.address, config.port, type=socket.SOCK_STREAM, flags=flags)
+    return [(family, address) for family, _, _, _, address in found]
+
+
+async def _greeted(address: Address, limit_s: float) -> socket.socket | Sighting:
+    """Connect to one address and wait for its banner."""
+    ends = asyncio.get_running_loop().time() + limit_s
+    try:
+        sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    except OSError as error:
+        return _refusal(error)
+    try:
+        seen = await _connected(sock, address[1], limit_s)
+        seen = seen or await _banner(sock, ends - asyncio.get_running_loop().time())
+    except BaseException:
+        sock.close()
+        raise
+    if seen:
+        sock.close()
+    return seen or sock
+
+
+async def _connected(sock: socket.socket, address: Any, limit_s: float) -> Sighting | None:
+    try:
+        await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, address), limit_s)
+    except asyncio.TimeoutError:
+        return failing("timed out") if still_connecting(sock) else unknown(TOO_SLOW)
+    except OSError as error:
+        return _refusal(error)
+    return None
+
+
+async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
+    """Return None once the banner has come. It is left in the socket for whoever logs in."""
+    try:
+        return await asyncio.wait_for(_greeting(sock), limit_s)
+    except asyncio.TimeoutError:
+        return failing("no banner") if _silent(sock, limit_s) else unknown(TOO_SLOW)
+    except OSError:
+        return failing("no banner")
+
+
+async def _greeting(sock: socket.socket) -> Sighting | None:
+    while True:
+        await _readable(sock)
+        text = sock.recv(LONGEST_GREETING, socket.MSG_PEEK)
+        if text.startswith(b"SSH-") or b"\nSSH-" in text:
+            return None
+        if any(words in text for words in TURNED_AWAY):
+            return unknown("its SSH server turns us away for now: too many connections")
+        if not text or len(text) >= LONGEST_GREETING:
+            return failing("no banner")
+        # What was only looked at stays readable: waiting for it again would return at once.
+        await asyncio.sleep(0.05)
+
+
+def _silent(sock: socket.socket, limit_s: float) -> bool:
+    """True where no banner has come, though the host had its time for it."""
+    if b"SSH-" in _peeked(sock):
+        return False
+    return limit_s >= LEAST_S
+
+
+def _peeked(sock: socket.socket) -> bytes:
+    try:
+        return sock.recv(LONGEST_GREETING, socket.MSG_PEEK)
+    except OSError:
+        return b""
+
+
+async def _readable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_reader(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_reader(sock)
+
+
+def _refusal(error: OSError) -> Sighting:
+    """Say what an error of connecting means; what is this machine's own fault says nothing about the node."""
+    if isinstance(error, ConnectionError):
+        return failing("refused")
+    if error.errno in UNREACHABLE:
+        return failing("unreachable")
+    return unknown(f"{NOT_OURS}{error.strerror or error}")

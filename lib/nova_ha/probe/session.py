@@ -1,0 +1,145 @@
+"""The second half of an SSH login: keys, password, and one command. Imports asyncssh."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import socket
+from collections.abc import Sequence
+
+import asyncssh
+
+from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe.sighting import WELL, Sighting, failing, unknown
+
+# Needs no right and no program of its own; whatever it exits with, the login has worked.
+COMMAND = "true"
+# First the exchange that costs least. The others stay allowed.
+KEY_EXCHANGES = "^curve25519-sha256,curve25519-sha256@libssh.org"
+HOST_KEYS = "^ssh-ed25519"
+
+
+class Stage(enum.Enum):
+    """How far a login has come."""
+
+    KEYS = "keys"
+    PASSWORD_SENT = "password sent"
+    PASSWORD_EXPIRED = "password expired"
+    LOGGED_IN = "logged in"
+
+
+class Client(asyncssh.SSHClient):
+    """Hands out the password exactly once, by whichever method the server asks first: no lock-outs."""
+
+    def __init__(self, password: str) -> None:
+        self._password: str | None = password
+        self.stage = Stage.KEYS
+
+    def password_auth_requested(self) -> str | None:
+        password, self._password = self._password, None
+        if password is not None:
+            self.stage = Stage.PASSWORD_SENT
+        return password
+
+    def password_change_requested(self, prompt: str, lang: str) -> tuple[str, str]:
+        self.stage = Stage.PASSWORD_EXPIRED
+        return NotImplemented  # type: ignore[no-any-return]
+
+    def kbdint_auth_requested(self) -> str | None:
+        return None if self._password is None else ""
+
+    def kbdint_challenge_received(
+        self, name: str, instructions: str, lang: str, prompts: Sequence[tuple[str, bool]]
+    ) -> list[str] | None:
+        if not prompts:
+            return []
+        password = self.password_auth_requested() if len(prompts) == 1 else None
+        return None if password is None else [password]
+
+    def auth_completed(self) -> None:
+        self.stage = Stage.LOGGED_IN
+
+
+class Command(asyncssh.SSHClientSession[bytes]):
+    """The one command; `ended` once it has ended in any way."""
+
+    def __init__(self) -> None:
+        self.ended = asyncio.Event()
+        self.lost = False
+
+    def exit_status_received(self, status: int) -> None:
+        self.ended.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = exc is not None and not self.ended.is_set()
+        self.ended.set()
+
+
+async def log_in(config: SSHConfig, sock: socket.socket, client: Client) -> Sighting:
+    """Log in on the connection and run the command. Without a limit of its own; cancel it."""
+    try:
+        pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
+    except (asyncssh.KeyImportError, ValueError):
+        return unknown("config/ssh/host_key is not a public key")
+    try:
+        connection = await asyncssh.connect(
+            sock=sock,
+            client_factory=lambda: client,
+            username=config.user,
+            known_hosts=(pinned, [], []) if pinned else None,
+            preferred_auth=("password", "keyboard-interactive"),
+            kex_algs=KEY_EXCHANGES,
+            server_host_key_algs=() if pinned else HOST_KEYS,
+            # The defaults read the user's own files and agent.
+            config=None,
+            client_keys=None,
+            agent_path=None,
+            x509_trusted_certs=None,
+            gss_host=None,
+        )
+    except asyncssh.DisconnectError as error:
+        return _refusal(error, client.stage)
+    except OSError:
+        return failing("connection lost")
+    try:
+        return await _run(connection)
+    finally:
+        connection.abort()
+
+
+async def offered_key(sock: socket.socket) -> str | Sighting:
+    """Return the host key that the server on this connection shows: its Ed25519 one where it has that."""
+    try:
+        key = await asyncssh.get_server_host_key(sock=sock, server_host_key_algs=HOST_KEYS, config=None)
+    except (asyncssh.DisconnectError, OSError) as error:
+        return unknown(f"cannot exchange keys: {error}")
+    return key.export_public_key().decode().strip() if key else unknown("it has no host key")
+
+
+async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
+    command = Command()
+    try:
+        channel, _ = await connection.create_session(lambda: command, COMMAND, encoding=None)
+        # Now the host has the last word to say, also by the account of `silence`.
+        channel.write_eof()
+    except asyncssh.ChannelOpenError:
+        return WELL  # logged in; the account may run nothing
+    except (asyncssh.DisconnectError, OSError):
+        return failing("connection lost after the login")
+    await command.ended.wait()
+    return failing("connection lost after the login") if command.lost else WELL
+
+
+def _refusal(error: asyncssh.DisconnectError, stage: Stage) -> Sighting:
+    """Say what the end of a login means: a host that refuses us is alive."""
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
+        return unknown("host key changed", refused=True)
+    if isinstance(error, asyncssh.ConnectionLost):
+        return failing("connection lost")
+    if stage is Stage.PASSWORD_EXPIRED:
+        return unknown("password expired", refused=True)
+    if stage is Stage.PASSWORD_SENT:
+        return unknown("wrong password", refused=True)
+    if isinstance(error, asyncssh.PermissionDenied):
+        return unknown("login by password is not offered", refused=True)
+    return unknown(f"cannot log in: {error.reason}", refused=True)

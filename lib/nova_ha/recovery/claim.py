@@ -1,0 +1,273 @@
+"""The claim: one session, one transaction, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.incident import Incident, IncidentState, Step
+from nova_ha.cluster.lock import HeldLock
+from nova_ha.cluster.node import ComputeNode, HANode
+from nova_ha.cluster.schema import (
+    APPROVAL,
+    LOCK,
+    PAUSED,
+    RECOVERY_SEMAPHORE,
+    SessionID,
+    compute_node,
+    flag_to,
+    ha_node,
+    open_incident,
+)
+from nova_ha.cluster.semaphore import Full, LimitConflict, Semaphore
+from nova_ha.cluster.session import Session
+from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
+from nova_ha.cluster.view import ClusterView
+from nova_ha.errors import ConfigError
+from nova_ha.recovery.last_look import Findings
+from nova_ha.recovery.means import Means
+from nova_ha.recovery.states import WORKING, Event, advance
+
+IN_USE = "status/in_use"
+RECOVERED = "status/recovered"
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The node is ours: the incident as written, with its ModifyIndex, and the proof of the lock."""
+
+    incident: Incident
+    index: int
+    session: Session
+    held: HeldLock
+
+
+@dataclass(frozen=True)
+class NotClaimed:
+    """It is not ours. `stale` says that something changed since it was read: worth another look at once."""
+
+    closed: Closed
+    stale: bool = False
+
+
+def claim(means: Means, findings: Findings, node: ComputeNode) -> Claimed | NotClaimed:
+    """Claim the node, or take its incident over. Raises ConsulError."""
+    me = findings.view.ha_nodes.get(means.me)
+    if me is None:
+        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{means.me} is no HA node any more"))
+    if me.in_use and not _left_in_use(findings.view, me):
+        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{me.key(IN_USE)} is True: {means.me} works on another node"))
+    policy = findings.view.policy
+    semaphore = findings.semaphore or Semaphore.read(means.store, RECOVERY_SEMAPHORE)
+    session = Session.create(means.store, f"nova-ha {node.name}", policy.session_ttl, policy.session_lock_delay)
+    session.keep_alive()
+    claimed: Claimed | NotClaimed | None = None
+    try:
+        claimed = _claim_with(session, semaphore, means, findings, node)
+    finally:
+        # Where the answer was lost: if it did not happen yet it cannot any more, its session is gone; if it did,
+        # the incident is an orphan, and resumed.
+        if not isinstance(claimed, Claimed):
+            session.end()
+    return claimed
+
+
+def _claim_with(
+    session: Session, semaphore: Semaphore, means: Means, findings: Findings, node: ComputeNode
+) -> Claimed | NotClaimed:
+    policy, me = findings.view.policy, findings.view.ha_nodes[means.me]
+    opened = findings.view.incidents.get(node.name)
+    incident = opened.incident if opened else None
+    try:
+        taken = semaphore.take(session.id, policy.recovery_limit)
+    except ConfigError as error:
+        return NotClaimed(Closed(Gate.UNREADABLE, str(error)))
+    if isinstance(taken, Full | LimitConflict):
+        return NotClaimed(Closed(Gate.LIMIT, f"recovery/limit: {len(semaphore.live)} incidents are worked on"))
+    ours = claimed_incident(means, findings, node, incident, session.id)
+    operations = [
+        *as_read(findings.view, node),
+        _approval_taken(node),
+        *recovered_set(node),
+        lock(node.key(LOCK), session.id),
+        lock(me.key(LOCK), session.id),
+        *taken,
+        cas(me.key(IN_USE), flag_to(True), me.index(IN_USE)),
+        *(owner_freed(findings.view, incident) if incident and incident.driver != means.me else []),
+        cas(open_incident(node.name), ours.to_kv(), opened.index if opened else 0),
+    ]
+    held = HeldLock(means.store, means.clock, session, node.key(LOCK), policy.session_lock_delay)
+    before = means.clock.monotonic()
+    outcome = means.store.commit(operations)
+    if isinstance(outcome, Rejected):
+        return refused(outcome, node)
+    held.proven(before)
+    return Claimed(ours, outcome.indexes[open_incident(node.name)], session, held)
+
+
+def as_read(view: ClusterView, node: ComputeNode) -> Sequence[Operation]:
+    """Return the operations that let a transaction pass only if nobody changed what allowed it."""
+    return [
+        unchanged(node.key("status/failed"), node.index("status/failed")),
+        unchanged(node.key("config/maintenance"), node.index("config/maintenance")),
+        unchanged(PAUSED, view.pause_index),
+    ]
+
+
+def _approval_taken(node: ComputeNode) -> Operation:
+    """Return the operation that takes the approval as it was read; one that came later is for the operator to see."""
+    key, index = node.key(APPROVAL), node.index(APPROVAL)
+    return delete_cas(key, index) if index else unchanged(key, 0)
+
+
+def recovered_set(node: ComputeNode) -> Sequence[Operation]:
+    """Return the operations that set `recovered`, at an index after the one of `failed`: duty() goes by their order.
+
+    An equal value would leave the index as it was.
+    """
+    key, index = node.key(RECOVERED), node.index(RECOVERED)
+    if node.recovered and index < node.index("status/failed"):
+        return [cas(key, flag_to(False), index), put(key, flag_to(True))]
+    return [cas(key, flag_to(True), index)]
+
+
+def claimed_incident(
+    means: Means, findings: Findings, node: ComputeNode, incident: Incident | None, session: str
+) -> Incident:
+    """Return the incident as the claim writes it: a new one, or the present one with a new driver."""
+    now = means.clock.now()
+    approval = node.approval
+    if incident is None:
+        incident = new_incident(findings, node)
+        what = "claimed: " + findings.votes.in_words()
+    elif incident.state is IncidentState.NEEDS_OPERATOR:
+        what = f"goes on after {incident.gate.value if incident.gate else 'a stop'}"
+        if incident.gate and not incident.gate.ends_by_itself:
+            incident = _with_last_report(incident, findings)
+        incident = advance(incident, Event.GONE_ON)
+    else:
+        what = f"taken over from {incident.driver}"
+    # What the fence compares with is what this look has seen, unless the power was cut long ago. A word that has
+    # expired is none.
+    unproved = incident.before_the_fence and incident.proof(findings.latest_now) is None
+    lets_pass = tuple(g for g in approval.gates if approval.lets_pass(g, findings.latest_now)) if approval else ()
+    return replace(
+        replace(_with_nova_seen(incident, findings, node), receipt=None) if unproved else incident,
+        driver=means.me,
+        session=session,
+        approved=tuple(dict.fromkeys((*incident.approved, *lets_pass))),
+        approved_by=approval.by if approval and lets_pass else incident.approved_by,
+        steps=(*incident.steps, Step(now, incident.state, means.me, what)),
+    )
+
+
+def new_incident(findings: Findings, node: ComputeNode) -> Incident:
+    """Return the incident of a node that has none."""
+    streaks = findings.votes.streaks
+    return Incident(
+        node=node.name,
+        started=findings.started(),
+        state=IncidentState.CLAIMED,
+        votes={
+            observer: f"{streak}x failing" if streak else ("well" if streak == 0 else "no vote")
+            for observer, streak in streaks.items()
+        },
+    )
+
+
+def _with_nova_seen(incident: Incident, findings: Findings, node: ComputeNode) -> Incident:
+    """Return the incident with what the last look saw of the node in Nova; fencing compares with it."""
+    reading = findings.service_of(node.nova_host or "")
+    if reading is None:
+        return replace(incident, nova_host=node.nova_host or "")
+    service = reading.service
+    return replace(incident, nova_host=service.host, service_id=service.id, service_seen=service.updated_at)
+
+
+def _with_last_report(incident: Incident, findings: Findings) -> Incident:
+    """Return the incident with nova-compute's last report as it is by now, where an operator lets it go on.
+
+    A host that has lived meanwhile has reported, and was seen to be off again by whoever says so.
+    """
+    reading = findings.service_of(incident.nova_host)
+    return replace(incident, service_seen=reading.service.updated_at) if reading else incident
+
+
+def owner_freed(view: ClusterView, incident: Incident | None) -> Sequence[Operation]:
+    """Return the operation that frees the HA node of a driver that died, unless it works on another incident."""
+    owner = view.ha_nodes.get(incident.driver) if incident else None
+    if owner is None or not owner.in_use or [*_uses(view, owner)] != [incident]:
+        return []
+    return [cas(owner.key(IN_USE), flag_to(False), owner.index(IN_USE))]
+
+
+def _uses(view: ClusterView, owner: HANode) -> Iterator[Incident]:
+    """Yield the incidents that the HA node is in use for: it works on them, or its driver died over them.
+
+    A driver that gives an incident back gives `in_use` back too: what is set then is a reservation by hand.
+    """
+    for opened in view.incidents.values():
+        incident = opened.incident
+        if incident and incident.driver == owner.name and incident.session and incident.state in WORKING:
+            yield incident
+
+
+def _left_in_use(view: ClusterView, me: HANode) -> bool:
+    """True where `in_use` was left by a driver that died: nobody works here, and nobody has reserved it."""
+    return not me.lock_session and any(_uses(view, me))
+
+
+def refused(outcome: Rejected, node: ComputeNode) -> NotClaimed:
+    """Name why a claim's transaction was refused."""
+    for failure in outcome.failures:
+        if failure.lock_delayed:
+            return NotClaimed(Closed(Gate.LOCK_DELAY, f"{failure.operation.key}: its last holder's lock delay runs"))
+    for failure in outcome.failures:
+        if failure.held_by_another:
+            return NotClaimed(Closed(Gate.LOCKED, f"{failure.operation.key} is held: somebody works on it"))
+    return NotClaimed(Closed(Gate.LOCKED, f"{node.name} changed while it was claimed ({outcome})"), stale=True)
+
+
+def open_for_operator(means: Means, findings: Findings, node: ComputeNode, closed: Closed) -> bool:
+    """Open the incident as one that waits for the operator, or let the present one wait for this reason.
+
+    One transaction, no lock; False when something changed meanwhile. Nothing is written where it waits so already.
+    """
+    opened = findings.view.incidents.get(node.name)
+    incident = (opened.incident if opened else None) or new_incident(findings, node)
+    if incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate and node.recovered:
+        return True
+    before = incident.before if incident.state is IncidentState.NEEDS_OPERATOR else incident.state
+    waiting = replace(
+        incident,
+        state=IncidentState.NEEDS_OPERATOR,
+        before=before,
+        gate=closed.gate,
+        reason=closed.why,
+        nova_host=incident.nova_host or node.nova_host or "",
+    ).noting(means.clock.now(), means.me, str(closed))
+    outcome = means.store.commit(
+        [
+            *as_read(findings.view, node),
+            unchanged(node.key(LOCK), node.index(LOCK)),
+            *recovered_set(node),
+            *(owner_freed(findings.view, incident) if incident.state in WORKING else []),
+            cas(open_incident(node.name), waiting.to_kv(), opened.index if opened else 0),
+        ]
+    )
+    return isinstance(outcome, Committed)
+
+
+def released(means: Means, session: SessionID, node: str) -> Sequence[Operation]:
+    """Return the operations that give back all that the claim took: locks, place, `in_use`. Raises ConsulError."""
+    semaphore = Semaphore.read(means.store, RECOVERY_SEMAPHORE)
+    in_use = means.store.get(ha_node(means.me, IN_USE))
+    # Written anew, an absent one would bring back an HA node that somebody has removed.
+    free = [cas(in_use.key, flag_to(False), in_use.index)] if in_use else []
+    return [
+        delete(compute_node(node, LOCK)),
+        delete(ha_node(means.me, LOCK)),
+        *semaphore.give_up(session),
+        *free,
+    ]

@@ -1,0 +1,47 @@
+"""The end of an incident: audit, archive, notify."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from nova_ha.cluster.incident import Incident, ServerState
+from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.states import Event, advance
+
+log = logging.getLogger(__name__)
+
+
+def finish(driver: Driver) -> None:
+    """Audit what Nova has left, and move the incident to history with everything given back."""
+    audit: list[str] = []
+    driver.patiently(lambda: audit.extend(_audit(driver)), "auditing")
+    incident = driver.incident
+    for line in dict.fromkeys(audit):
+        log.error("host=%s step=finished %s", driver.node.name, line)
+        incident = incident.noting(driver.means.clock.now(), driver.means.me, line)
+    summary = in_words(incident)
+    done = advance(incident, Event.ALL_SERVERS_ENDED).noting(driver.means.clock.now(), driver.means.me, summary)
+    driver.archive(done)
+    log.info("host=%s step=finished %s", driver.node.name, summary)
+
+
+def in_words(incident: Incident) -> str:
+    """Return how the servers ended: `50 evacuated, 2 failed`."""
+    counts = Counter(progress.state for progress in incident.servers.values())
+    words = [f"{counts[state]} {state.value}" for state in ServerState if counts[state]]
+    return ", ".join(words) or "no server was on the host"
+
+
+def _audit(driver: Driver) -> Sequence[str]:
+    """Return what should not be: servers still on the host, migrations still open. Raises NovaError."""
+    host, lines = driver.incident.nova_host, []
+    for server in driver.compute.servers(host):
+        progress = driver.incident.servers.get(server.id)
+        why = progress.reason if progress else "it appeared after the host was fenced"
+        lines.append(f"audit: {server.name} is still on {host}: {why or 'no reason known'}")
+    for record in driver.compute.evacuations(host):
+        if record.status.open:
+            lines.append(f"audit: migration {record.uuid} of {record.server} is still {record.status.value}")
+    return lines

@@ -1,0 +1,59 @@
+"""What a driver works with, and the ways in which its work ends early."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from nova_ha.clock import Clock
+from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.store import Store
+from nova_ha.compute import Compute
+from nova_ha.errors import HAError, TryAgain
+from nova_ha.power import BMC
+
+
+class Answer(enum.Enum):
+    """Whether a host answers SSH, as seen from here."""
+
+    ANSWERS = "answers"
+    SILENT = "silent"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at a host's SSH port, with what was met."""
+
+    answer: Answer
+    why: str
+
+
+@dataclass
+class Means:
+    """The clients of one driver. `compute()` connects at its first call and raises NovaError or ConfigError.
+
+    `stopping` becomes True when the process was asked to end (SIGTERM).
+    """
+
+    store: Store
+    clock: Clock
+    me: str
+    compute: Callable[[], Compute]
+    bmc: Callable[[ComputeNode], BMC]
+    sight: Callable[[ComputeNode, float], Sight]
+    stopping: Callable[[], bool] = field(default=lambda: False)
+
+
+class NeedsOperator(HAError):
+    """The recovery cannot prove what it needs to, and asks the operator."""
+
+    def __init__(self, gate: Gate, why: str) -> None:
+        self.closed = Closed(gate, why)
+        super().__init__(str(self.closed))
+
+
+class Halted(TryAgain):
+    """The work stops between two steps, everything recorded: paused, or asked to end. The incident stays open."""

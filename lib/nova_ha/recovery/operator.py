@@ -1,0 +1,298 @@
+"""What the operator decides: approve, pause, maintenance, confirm-off, retry; reset is in nova_ha.recovery.reset.
+
+Each is one transaction that depends on what was read, and writes `wake` with it where it gives work. Each raises
+Refused where doing it would be wrong, ConfigError for what was given wrongly, TryAgain where somebody else wrote
+meanwhile (nothing was written then), ConsulError and OutcomeUnknown as nova_ha.cluster.store does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from nova_ha.clock import Clock, to_stamp
+from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT
+from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
+from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
+from nova_ha.cluster.schema import (
+    APPROVAL,
+    LOCK,
+    MAX_OPERATIONS,
+    PAUSED,
+    BadValue,
+    flag_to,
+    line_from,
+    open_incident,
+)
+from nova_ha.cluster.store import Operation, Rejected, Store, cas, delete_cas, unchanged
+from nova_ha.cluster.view import ClusterView, OpenIncident, read_view
+from nova_ha.errors import ConfigError, Refused, TryAgain
+from nova_ha.recovery.history import into_history
+from nova_ha.recovery.states import WORKING, Event, advance
+
+MAINTENANCE = "config/maintenance"
+DEFAULT_APPROVAL = timedelta(hours=1)
+DEFAULT_CONFIRMATION = timedelta(hours=1)
+
+# What asking for one more incident of the node answers by itself; how many others fail is another question.
+RETRY_LETS_PASS = (Gate.REPEAT, Gate.APPROVAL)
+
+
+@dataclass(frozen=True)
+class Approved:
+    """What was approved. `still_closed` has the gate that each of the nodes waits at and that is not let pass.
+
+    `worked_on` are the nodes for which nothing was written: the recovery that works on each waits for nobody.
+    """
+
+    nodes: tuple[str, ...]
+    gates: tuple[Gate, ...]
+    until: datetime
+    still_closed: Mapping[str, Gate] = field(default_factory=dict)
+    worked_on: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Retried:
+    """A new incident is due. `archived` is the stamp of the one that was put into history, or empty."""
+
+    node: str
+    archived: str = ""
+
+
+def approve(
+    store: Store,
+    clock: Clock,
+    nodes: Sequence[str],
+    *,
+    by: str,
+    why: str = "",
+    gates: Sequence[Gate] = APPROVED_BY_DEFAULT,
+    until: datetime | None = None,
+) -> Approved:
+    """Let the gates pass for one incident of each node, until then (default: 1 h). Replaces an earlier approval.
+
+    A driver that is at work would leave it to the node's next incident, which nobody has seen: such a node gets none,
+    and it is refused where all are such.
+    """
+    until = _future(clock, until or clock.now() + DEFAULT_APPROVAL, "an approval")
+    if closed := [gate.value for gate in gates if gate not in APPROVABLE]:
+        known = ", ".join(gate.value for gate in APPROVABLE)
+        raise ConfigError(f"no approval lets {', '.join(closed)} pass", remedy=f"it may name {known}")
+    approval = Approval(_name(by), _words(why), until, tuple(gate.value for gate in gates)).to_kv()
+    view = read_view(store)
+    named = [existing_compute_node(view, node) for node in dict.fromkeys(nodes)]
+    busy = tuple(node.name for node in named if node.lock_session)
+    found = [node for node in named if not node.lock_session]
+    if not found:
+        raise Refused(
+            f"{', '.join(busy)}: a recovery works on it, nothing waits for you", remedy="wait until it asks for you"
+        )
+    for start in range(0, len(found), MAX_OPERATIONS // 3 - 1):
+        group = found[start : start + MAX_OPERATIONS // 3 - 1]
+        writes = [cas(node.key(APPROVAL), approval, node.index(APPROVAL)) for node in group]
+        commit(store, [*map(still_registered, group), *writes, *map(lock_free, group), wake()])
+    waiting = {str(node.name): _waits_at(view, node) for node in found}
+    still = {name: gate for name, gate in waiting.items() if gate and gate not in gates}
+    return Approved(tuple(node.name for node in found), tuple(gates), until, still, busy)
+
+
+def pause(store: Store, clock: Clock, *, by: str, why: str = "") -> tuple[Pause, bool]:
+    """Let everything stand still; return the pause in force, and whether it is new. Idempotent: the first stays."""
+    view = read_view(store)
+    if view.pause:
+        return view.pause, False
+    pause = Pause(_name(by), _words(why), to_stamp(clock.now()))
+    commit(store, [cas(PAUSED, pause.to_kv(), 0)])
+    return pause, True
+
+
+def resume(store: Store) -> Pause | None:
+    """Let everything go on; return the pause that has ended, None where there was none."""
+    view = read_view(store)
+    if view.paused:
+        commit(store, [delete_cas(PAUSED, view.pause_index), wake()])
+    return view.pause
+
+
+def maintenance(store: Store, clock: Clock, name: str, *, until: datetime, by: str, why: str = "") -> Maintenance:
+    """Let the node be neither counted nor fenced until then. Refused while a driver works on it."""
+    wanted = Maintenance(_future(clock, until, "a maintenance"), _name(by), _words(why))
+    view = read_view(store)
+    node = existing_compute_node(view, name)
+    refuse_if_worked_on(view, node, "`nova-ha pause` stops its driver between two steps")
+    planned = cas(node.key(MAINTENANCE), wanted.to_kv(), node.index(MAINTENANCE))
+    commit(store, [still_registered(node), lock_free(node), planned])
+    return wanted
+
+
+def end_maintenance(store: Store, clock: Clock, name: str) -> bool:
+    """End the node's maintenance now; False where there was none.
+
+    The key stays, as when the maintenance ends by itself: counting then starts at 1, though the observers' streaks
+    have grown meanwhile. One that cannot be read is removed.
+    """
+    node = existing_compute_node(read_view(store), name)
+    key, index, planned = node.key(MAINTENANCE), node.index(MAINTENANCE), node.maintenance
+    if planned and not node.maintained(clock.now()):
+        return False
+    if planned:
+        commit(store, [cas(key, replace(planned, until=clock.now()).to_kv(), index), wake()])
+    elif index:
+        commit(store, [delete_cas(key, index), wake()])
+    return index != 0
+
+
+def confirm_off(
+    store: Store, clock: Clock, name: str, *, by: str, why: str = "", until: datetime | None = None
+) -> Receipt:
+    """Give the operator's word that the host is off, until then (default: 1 h), to the incident that waits for it.
+
+    Refused where no incident waits for that, or a driver works on it.
+    """
+    until = _future(clock, until or clock.now() + DEFAULT_CONFIRMATION, "a confirmation")
+    receipt = Receipt("operator", _name(by), clock.now(), until=until, why=_words(why))
+    view = read_view(store)
+    node = existing_compute_node(view, name)
+    refuse_if_worked_on(view, node, "wait until it asks for you")
+    opened, incident = _waiting_for_a_receipt(view, node)
+    told = replace(incident, receipt=receipt).noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
+    write = cas(open_incident(name), told.to_kv(), opened.index)
+    commit(store, [lock_free(node), _as_read(node, "status/failed"), write, wake()])
+    return receipt
+
+
+def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
+    """Let the recovery open a new incident, with a fresh fence, for what is left on a failed node.
+
+    An incident that waits or was withdrawn is archived. Refused where the node is not failed, or a driver works on
+    it or is about to. Idempotent.
+    """
+    view = read_view(store)
+    node = existing_compute_node(view, name)
+    if problems := view.problems_of(name):
+        raise Refused("; ".join(map(str, problems)), remedy="mend it first: the node is out of automatic action")
+    if not node.failed:
+        raise Refused(f"{node.key('status/failed')} is False: {name} is not failed", remedy="there is nothing to do")
+    refuse_if_worked_on(view, node, "wait until it has finished")
+    opened = view.incidents.get(name)
+    lets_pass = _retry_approval(clock, node, _name(by))
+    operations = [
+        lock_free(node),
+        _as_read(node, "status/failed"),
+        cas(node.key("status/recovered"), flag_to(False), node.index("status/recovered")),
+        cas(node.key(APPROVAL), lets_pass.to_kv(), node.index(APPROVAL)),
+        *(archived(store, clock, opened, by, "node retry") if opened else [unchanged(open_incident(name), 0)]),
+        wake(),
+    ]
+    commit(store, operations)
+    return Retried(name, opened.incident.started_key if opened and opened.incident else "")
+
+
+# --- what reset uses too ---
+
+
+def refuse_if_worked_on(view: ClusterView, node: ComputeNode, remedy: str) -> None:
+    """Raise Refused while the node's lock is held, or its incident cannot be read or is about to be resumed."""
+    opened, incident = view.incidents.get(node.name), view.incident(node.name)
+    if opened and opened.problem:
+        raise Refused(str(opened.problem), remedy="mend it, or remove it with `consul kv delete` when nobody works")
+    state = incident.progress_state.value if incident else "no open incident"
+    if node.lock_session:
+        who = (incident.driver if incident else "") or "somebody"
+        raise Refused(f"{node.key(LOCK)} is held: {who} works on {node.name} ({state})", remedy=remedy)
+    if incident and incident.state in WORKING and node.failed:
+        raise Refused(
+            f"{open_incident(node.name)} is {state} and its driver has gone: another HA node takes it over",
+            remedy=f"wait for it, or set {node.key('status/failed')} to False to end it",
+        )
+
+
+def archived(store: Store, clock: Clock, opened: OpenIncident, by: str, what: str) -> list[Operation]:
+    """Return the operations that move an open incident into history, as withdrawn by the operator."""
+    incident = opened.incident
+    if incident is None:
+        raise Refused(str(opened.problem))
+    if incident.state is not IncidentState.WITHDRAWN:
+        incident = advance(incident, Event.WITHDRAWN)
+    ended = incident.noting(clock.now(), by, what)
+    return [
+        into_history(store, ended),
+        delete_cas(open_incident(incident.node), opened.index),
+    ]
+
+
+def lock_free(node: ComputeNode) -> Operation:
+    """Let a transaction pass only if nobody has taken the node's lock since it was read."""
+    return _as_read(node, LOCK)
+
+
+def commit(store: Store, operations: Sequence[Operation]) -> None:
+    """Write all of it. Raises TryAgain where something changed since it was read."""
+    outcome = store.commit(operations)
+    if isinstance(outcome, Rejected):
+        raise TryAgain(
+            f"{', '.join(sorted(outcome.keys))} changed meanwhile, nothing was written",
+            remedy="look at `nova-ha status`, then run the command again",
+        )
+
+
+def _as_read(node: ComputeNode, leaf: str) -> Operation:
+    return unchanged(node.key(leaf), node.index(leaf))
+
+
+def _waiting_for_a_receipt(view: ClusterView, node: ComputeNode) -> tuple[OpenIncident, Incident]:
+    opened, incident = view.incidents.get(node.name), view.incident(node.name)
+    if opened is None or incident is None or incident.state is not IncidentState.NEEDS_OPERATOR:
+        raise Refused(f"{open_incident(node.name)} does not wait for the operator", remedy="see `nova-ha status`")
+    if not node.failed:
+        raise Refused(
+            f"{node.key('status/failed')} is False: nobody goes on", remedy=f"`nova-ha node reset {node.name}`"
+        )
+    if incident.gate not in ANSWERED_BY_A_RECEIPT:
+        gate = incident.gate.value if incident.gate else "an unknown gate"
+        raise Refused(
+            f"{node.name} waits at {gate} ({incident.reason}): that it is off does not answer this",
+            remedy=f"`nova-ha explain {node.name}` says what does",
+        )
+    return opened, incident
+
+
+def _waits_at(view: ClusterView, node: ComputeNode) -> Gate | None:
+    incident = view.incident(node.name)
+    return incident.gate if incident and incident.state is IncidentState.NEEDS_OPERATOR else None
+
+
+def _retry_approval(clock: Clock, node: ComputeNode, by: str) -> Approval:
+    """Return the approval that a retry is: it adds to one that is in force, and never shortens it."""
+    present = node.approval
+    given = present.gates if present and clock.now() < present.until else ()
+    until = clock.now() + DEFAULT_APPROVAL
+    return Approval(
+        by,
+        "node retry",
+        max(until, present.until) if present and given else until,
+        tuple(dict.fromkeys((*given, *(gate.value for gate in RETRY_LETS_PASS)))),
+    )
+
+
+def _future(clock: Clock, until: datetime, what: str) -> datetime:
+    if until <= clock.now():
+        raise ConfigError(f"{what} until {to_stamp(until)} would have ended already", remedy="give a later time")
+    return until
+
+
+def _name(by: str) -> str:
+    try:
+        return line_from(by.encode())
+    except BadValue as bad:
+        raise ConfigError(f"the operator's name {bad}", remedy="say who you are") from None
+
+
+def _words(why: str) -> str:
+    if why and not why.isprintable():
+        raise ConfigError("the reason has control characters or line breaks", remedy="give it in one line")
+    return why

@@ -1,0 +1,137 @@
+"""The power of a fenced host, read again for as long as its servers are being rebuilt elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from nova_ha.cluster.gate import Gate
+from nova_ha.errors import BMCError
+from nova_ha.power import BMC, PowerReading, PowerState
+from nova_ha.power.identity import same_identity
+from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.means import NeedsOperator
+
+log = logging.getLogger(__name__)
+
+READING_LIMIT_S = 5.0
+EVERY_S = 1.5
+# A batch is sent only on an OFF reading begun so recently.
+FRESH_S = 3.0
+UNKNOWN_PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class _Seen:
+    reading: PowerReading
+    begun: float
+
+
+class PowerWatch:
+    """Reads the power in a thread of its own, so that neither waits for the other. A context manager.
+
+    ON stops the work at once. UNKNOWN lets nothing new be sent, and stops the work after a minute, unless an
+    operator's word that has not expired covers it. So is the power where there is no BMC, or another system's.
+    """
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self.clock = driver.means.clock
+        self.bmc = driver.means.bmc(driver.node) if driver.node.bmc else None
+        self._is_its_own = False
+        self._seen: _Seen | None = None
+        self._known_at = self.clock.monotonic()
+        self._alone = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._read_on, name="power watch", daemon=True)
+
+    def __enter__(self) -> PowerWatch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(READING_LIMIT_S + 1)
+
+    def still_off(self) -> None:
+        """Read until the power is known to be off. Raises NeedsOperator."""
+        while not self.off():
+            self.clock.sleep(EVERY_S)
+            self._read()
+
+    def off(self) -> bool:
+        """True when something new may be sent: a fresh OFF reading, or a valid word of the operator.
+
+        Raises NeedsOperator when the power is on, or was unknown for too long.
+        """
+        seen = self._fresh()
+        if seen.reading.state is PowerState.ON:
+            if self._vouched:
+                raise NeedsOperator(Gate.POWERED_ON, f"its BMC reads on, against the word of {self._vouched}")
+            raise NeedsOperator(Gate.POWERED_ON, "its power is on again: no server is sent, none is followed further")
+        if seen.reading.state is PowerState.OFF:
+            return True
+        if self._covered():
+            return True
+        if self.clock.monotonic() - self._known_at > UNKNOWN_PATIENCE_S:
+            why = seen.reading.why
+            raise NeedsOperator(Gate.POWER_UNKNOWN, f"its power cannot be read for {UNKNOWN_PATIENCE_S:g} s: {why}")
+        return False
+
+    @property
+    def _vouched(self) -> str:
+        """The operator by whose word it is off, empty where a BMC has proved it."""
+        receipt = self.driver.incident.receipt
+        return receipt.by if receipt and receipt.method == "operator" else ""
+
+    def _covered(self) -> bool:
+        receipt = self.driver.incident.receipt
+        return bool(self._vouched) and receipt is not None and receipt.valid(self.driver.latest_now)
+
+    def _fresh(self) -> _Seen:
+        """Return the last reading, or a new one where that is too old to send anything on."""
+        if self._seen is None or self.clock.monotonic() - self._seen.begun > FRESH_S:
+            self._read()
+        assert self._seen is not None
+        return self._seen
+
+    def _read(self) -> None:
+        with self._alone:
+            self._read_alone()
+
+    def _read_alone(self) -> None:
+        if self._seen and self._seen.reading.state is PowerState.ON:
+            return  # what was seen once stays so, also where it is off again when somebody looks
+        begun = self.clock.monotonic()
+        seen = _Seen(self._power(), begun)
+        if seen.reading.state is not PowerState.UNKNOWN:
+            self._known_at = begun
+        else:
+            log.warning("host=%s power cannot be read: %s", self.driver.node.name, seen.reading.why)
+        self._seen = seen
+
+    def _power(self) -> PowerReading:
+        if self.bmc is None:
+            return PowerReading(PowerState.UNKNOWN, "it has no BMC keys")
+        if not self._is_its_own and (why := self._why_not_its_own(self.bmc)):
+            return PowerReading(PowerState.UNKNOWN, why)
+        self._is_its_own = True
+        return self.bmc.power(READING_LIMIT_S)
+
+    def _why_not_its_own(self, bmc: BMC) -> str:
+        """Return why the BMC cannot speak for this host, or nothing; only a recorded identity can tell."""
+        expected = self.driver.node.bmc.identity if self.driver.node.bmc else None
+        if not expected:
+            return ""
+        try:
+            found = bmc.identity(READING_LIMIT_S)
+        except BMCError as error:
+            return str(error)
+        if found and same_identity(expected, found):
+            return ""
+        return f"its BMC is {found or 'nameless'}, expected {expected}"
+
+    def _read_on(self) -> None:
+        while not self._ended.wait(EVERY_S):
+            self._read()

@@ -1,0 +1,212 @@
+"""Recover what is due: look, claim, drive, and look for the next."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from nova_ha.cluster.duty import duties
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
+from nova_ha.cluster.semaphore import Semaphore
+from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.errors import ConsulError, Refused, TryAgain
+from nova_ha.recovery.claim import Claimed, NotClaimed, claim, open_for_operator
+from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.evacuation import evacuate
+from nova_ha.recovery.fencing import fence
+from nova_ha.recovery.finish import finish, in_words
+from nova_ha.recovery.force_down import force_down
+from nova_ha.recovery.last_look import Ask, Findings, Go, LookAgain, Outcome, Wait, decide, decide_again, look
+from nova_ha.recovery.means import Means
+from nova_ha.recovery.notify import notify
+
+log = logging.getLogger(__name__)
+
+# The order of the work. Each step runs only on the recorded evidence of the one before.
+STEPS: Sequence[Callable[[Driver], None]] = (fence, force_down, evacuate, finish)
+
+STALE_TRIES = 5
+# Each try looks at the host again, which takes a second or so by itself.
+LOCK_DELAY_PAUSE_S = 0.5
+LOCK_DELAY_MARGIN_S = 2.0
+LEVELS = {"needs-operator": logging.ERROR, "failed": logging.ERROR, "waits": logging.WARNING}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one node: `outcome` in a word, and the reason or the summary."""
+
+    node: str
+    outcome: str
+    words: str
+
+
+def due_nodes(view: ClusterView, means: Means) -> Sequence[str]:
+    """Return the nodes for which a step is due, those that nobody has claimed yet first."""
+    tasks = duties(view, means.clock.now())
+    return sorted((node for node, task in tasks.items() if task.duty.due), key=lambda n: tasks[n].duty.value)
+
+
+def recover_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
+    """Recover what is due, one node after the other, until nothing more can be claimed here.
+
+    `only` limits it to these nodes. Raises ConsulError, and TryAgain where the work stopped between two steps; what
+    else goes wrong over one node is raised once the others had their turn.
+    """
+    results: dict[str, Result] = {}
+    broken: list[Exception] = []
+    view = read_view(means.store)
+    refuse_unless_ha_node(view, means.me)
+    while True:
+        nodes = [node for node in due_nodes(view, means) if not only or node in only]
+        fresh = [node for node in nodes if node not in results]
+        if not fresh and broken:
+            raise broken[0]
+        if not fresh:
+            return results
+        for node in fresh:
+            try:
+                results[node] = recover(means, node)
+            except (ConsulError, TryAgain):
+                raise
+            except Exception as error:
+                # A record or an answer that nobody has thought of must not keep the other nodes waiting.
+                broken.append(error)
+                results[node] = _told(Result(node, "failed", f"{type(error).__name__}: {error}"))
+            if results[node].outcome == "finished":
+                break  # the world has moved on meanwhile: read it again before the next
+        view = read_view(means.store)
+
+
+def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
+    """Raise Refused where this node may not recover anything."""
+    if me not in view.ha_nodes:
+        raise Refused(
+            f"{me} is not an HA node: no keys under ha_cluster/ha_nodes/{me}/", remedy=f"`nova-ha ha-node add {me}`"
+        )
+    if problems := view.problems_of(me):
+        raise Refused("; ".join(map(str, problems)), remedy=f"mend the keys, see `nova-ha ha-node show {me}`")
+
+
+def recover(means: Means, node_name: str) -> Result:
+    """Take the node's recovery as far as it goes from here. Raises as `recover_all`."""
+    patience = _Patience(means)
+    while True:
+        findings, outcome, node = last_look(means, node_name)
+        if isinstance(outcome, Wait) or node is None:
+            return _told(Result(node_name, "waits", str(outcome.closed) if isinstance(outcome, Wait) else "gone"))
+        if isinstance(outcome, Ask):
+            return _asked(means, findings, node, outcome)
+        claimed = claim(means, findings, node)
+        if isinstance(claimed, Claimed):
+            return _driven(means, findings, node, claimed)
+        if not patience.lasts(claimed, findings.view):
+            return _told(Result(node_name, "waits", str(claimed.closed)))
+
+
+class _Patience:
+    """How often a refused claim is tried again: over one lock delay, and a few times where values were stale."""
+
+    def __init__(self, means: Means) -> None:
+        self.means = means
+        self.stale_tries = STALE_TRIES
+        self.lock_delay_ends: float | None = None
+
+    def lasts(self, refused: NotClaimed, view: ClusterView) -> bool:
+        """Pause before another try and return True, or return False: the timer tries again."""
+        clock = self.means.clock
+        if refused.closed.gate is Gate.LOCK_DELAY:
+            if self.lock_delay_ends is None:
+                self.lock_delay_ends = clock.monotonic() + view.policy.session_lock_delay + LOCK_DELAY_MARGIN_S
+                log.info("step=claim waiting out the lock delay: %s", refused.closed.why)
+            clock.sleep(LOCK_DELAY_PAUSE_S)
+            return clock.monotonic() < self.lock_delay_ends and not self.means.stopping()
+        self.stale_tries -= 1
+        clock.sleep(random.uniform(0.02, 0.2) if refused.stale else 0)
+        return refused.stale and self.stale_tries > 0
+
+
+def last_look(means: Means, node_name: str) -> tuple[Findings, Outcome, ComputeNode | None]:
+    """Look, and decide; where nova-compute's last report is too recent to tell, wait whether it moves."""
+    findings, view = _seen(means, node_name)
+    outcome = decide(findings, node_name, view.incident(node_name))
+    if isinstance(outcome, LookAgain):
+        log.info("host=%s step=last-look its nova-compute must be silent %.0f s more", node_name, outcome.after_s)
+        means.clock.sleep(outcome.after_s)
+        again, view = _seen(means, node_name)
+        outcome = decide_again(findings, again, node_name, view.incident(node_name))
+        return again, outcome, view.compute_nodes.get(node_name)
+    return findings, outcome, view.compute_nodes.get(node_name)
+
+
+def _seen(means: Means, node_name: str) -> tuple[Findings, ClusterView]:
+    semaphore = Semaphore.read(means.store, RECOVERY_SEMAPHORE)
+    view = read_view(means.store)
+    node = view.compute_nodes.get(node_name) or ComputeNode.from_entries(node_name, [])
+    return replace(look(means, node, view), semaphore=semaphore), view
+
+
+def _asked(means: Means, findings: Findings, node: ComputeNode, outcome: Ask) -> Result:
+    if not open_for_operator(means, findings, node, outcome.closed):
+        return _told(Result(node.name, "waits", f"{node.name} changed while it was looked at"))
+    view = read_view(means.store)
+    if incident := view.incident(node.name):
+        _ask(incident)
+    return _told(Result(node.name, "needs-operator", str(outcome.closed)))
+
+
+def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claimed) -> Result:
+    log.info("host=%s step=claimed by %s", node.name, means.me)
+    driver = Driver(means, findings, node, claimed)
+    driver.work(STEPS)
+    incident = driver.incident
+    if incident.state is IncidentState.FINISHED:
+        notify(incident, "finished")
+        return _told(Result(node.name, "finished", in_words(incident)))
+    _ask(incident)
+    gate = incident.gate.value if incident.gate else "stopped"
+    return _told(Result(node.name, "needs-operator", f"{gate}: {incident.reason}"))
+
+
+def _ask(incident: Incident) -> None:
+    """Notify once for each reason: what waits for Nova, say, is tried again and again and stops in the same way."""
+    gate = f"{incident.gate.value if incident.gate else ''}: "
+    asked = [s for s in incident.steps if s.state is IncidentState.NEEDS_OPERATOR and s.what.startswith(gate)]
+    if len(asked) <= 1:
+        notify(incident, "needs-operator")
+
+
+def _told(result: Result) -> Result:
+    log.log(
+        LEVELS.get(result.outcome, logging.INFO), "host=%s outcome=%s %s", result.node, result.outcome, result.words
+    )
+    return result
+
+
+def dry_run_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
+    """Say for each node that is due what the last look finds, and change nothing."""
+    view = read_view(means.store)
+    nodes = only or due_nodes(view, means)
+    return {node: _would(means, node) for node in nodes}
+
+
+def _would(means: Means, node_name: str) -> Result:
+    view = read_view(means.store)
+    node = view.compute_nodes.get(node_name)
+    if node is None:
+        raise Refused(f"{node_name} is not registered", remedy="see `nova-ha node list`")
+    outcome = decide(look(means, node, view), node_name, view.incident(node_name))
+    match outcome:
+        case Wait(closed):
+            return Result(node_name, "would wait", str(closed))
+        case Ask(closed):
+            return Result(node_name, "would ask the operator", str(closed))
+        case LookAgain(after_s):
+            return Result(node_name, "would wait", f"its nova-compute must be silent {after_s:.0f} s more")
+        case Go(passed):
+            return Result(node_name, "would be claimed", "; ".join(f"approved: {gate}" for gate in passed))

@@ -1,0 +1,146 @@
+"""What is done with a server of the failed host, by its state: a table, and the choice of those it applies to."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nova_ha.cluster.incident import ServerProgress, ServerState
+from nova_ha.compute import Compute, Server, VMState
+
+
+class Action(enum.Enum):
+    """What is done with a server."""
+
+    EVACUATE = "evacuate"
+    # Nova refuses to evacuate it as it is: its state is set to error first, which Nova accepts.
+    RESET_AND_EVACUATE = "reset and evacuate"
+    SKIP = "skip"
+    REPORT = "report"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The action for one vm_state, why, and whether the server is left shut down where it arrives."""
+
+    action: Action
+    why: str = ""
+    left_stopped: bool = False
+
+
+RULES: Mapping[VMState, Rule] = {
+    VMState.ACTIVE: Rule(Action.EVACUATE),
+    # Nova leaves it so, but after a try that failed it was in ERROR: then Nova starts it.
+    VMState.STOPPED: Rule(Action.EVACUATE, left_stopped=True),
+    VMState.ERROR: Rule(Action.EVACUATE),
+    # Their memory is lost with the host. Nova would start them, which nobody asked for.
+    VMState.PAUSED: Rule(
+        Action.RESET_AND_EVACUATE, "was paused; its memory is lost, left shut down", left_stopped=True
+    ),
+    VMState.SUSPENDED: Rule(
+        Action.RESET_AND_EVACUATE, "was suspended; its memory is lost, left shut down", left_stopped=True
+    ),
+    VMState.RESCUED: Rule(
+        Action.RESET_AND_EVACUATE, "was in rescue; left shut down with its own disk", left_stopped=True
+    ),
+    # Its former disk may still be whole on the host it was resized from: only its owner can decide.
+    VMState.RESIZED: Rule(Action.REPORT, "waits for its resize: confirm or revert it, then `nova-ha node retry`"),
+    VMState.BUILDING: Rule(Action.REPORT, "was being built and never ran: delete it and create it again"),
+    VMState.SHELVED: Rule(Action.SKIP, "is shelved: its image is elsewhere, unshelve it"),
+    VMState.SHELVED_OFFLOADED: Rule(Action.SKIP, "is shelved: it was not on the host"),
+    VMState.SOFT_DELETED: Rule(Action.SKIP, "is deleted"),
+    VMState.DELETED: Rule(Action.SKIP, "is deleted"),
+    VMState.UNKNOWN: Rule(Action.REPORT, "is in a state that this version does not know"),
+}
+
+# Of a server's name in the record, which has its id too.
+MOST_NAME = 64
+
+# The delete waits in the dead host's queue. Seen on Nova 34: it strikes when the host returns, wherever the server
+# is by then, and leaves its guest behind on the host that it was evacuated to, unknown to Nova.
+BEING_DELETED = ("deleting", "soft-deleting")
+
+
+def rule_for(vm_state: str) -> Rule:
+    """Return the rule of a recorded vm_state."""
+    try:
+        return RULES[VMState(vm_state)]
+    except ValueError:
+        return RULES[VMState.UNKNOWN]
+
+
+def first_progress(server: Server, carries_tag: Callable[[Server], bool]) -> ServerProgress:
+    """Return where a listed server stands at the start: to be evacuated, or ended by rule with the reason."""
+    rule = RULES[server.vm_state]
+    state, reason = ServerState.PENDING, ""
+    if server.task_state in BEING_DELETED:
+        state, reason = ServerState.SKIPPED, "is being deleted by its owner: the host's return ends it"
+    elif rule.action is Action.SKIP:
+        state, reason = ServerState.SKIPPED, rule.why
+    elif not carries_tag(server):
+        state, reason = ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
+    elif rule.action is Action.REPORT:
+        state, reason = ServerState.FAILED, rule.why
+    return ServerProgress(
+        name=server.name[:MOST_NAME],
+        vm_state=server.vm_state.value,
+        state=state,
+        task_state=server.task_state,
+        priority=priority(server),
+        reason=reason,
+    )
+
+
+def priority(server: Server) -> int:
+    """Return the server's `ha_priority` from its metadata; 0 where there is none, or none that is a number."""
+    try:
+        return int(server.metadata.get("ha_priority", "0"))
+    except ValueError:
+        return 0
+
+
+def in_order(servers: Mapping[str, ServerProgress]) -> Sequence[str]:
+    """Return the servers still to be asked for, highest priority first, then by name."""
+    pending = [(-p.priority, p.name, server) for server, p in servers.items() if p.state is ServerState.PENDING]
+    return [server for _, _, server in sorted(pending)]
+
+
+class TagFilter:
+    """Tells which servers carry `recovery/only_tagged`, compared exactly; all do where it is empty.
+
+    A flavor or an image is read once. Raises NovaError: what cannot be read is not taken for untagged.
+    """
+
+    def __init__(self, compute: Compute, tag: str) -> None:
+        self.compute = compute
+        self.tag = tag
+        self.flavors: dict[str, bool] = {}
+        self.images: dict[str, bool] = {}
+
+    def __call__(self, server: Server) -> bool:
+        return (
+            not self.tag
+            or self.tag in server.tags
+            or self._among(server.metadata)
+            or self._flavor_of(server)
+            or self._image(server.image_id)
+        )
+
+    def _among(self, marks: Mapping[str, str]) -> bool:
+        return self.tag in marks and marks[self.tag].strip().lower() not in ("false", "no", "0")
+
+    def _flavor_of(self, server: Server) -> bool:
+        # As the server carries them they outlive the flavor; but they are as they were when it was made.
+        return self._among(server.flavor_marks or {}) or self._flavor(server.flavor_id)
+
+    def _flavor(self, flavor: str) -> bool:
+        if flavor and flavor not in self.flavors:
+            self.flavors[flavor] = self._among(self.compute.flavor_marks(flavor))
+        return self.flavors.get(flavor, False)
+
+    def _image(self, image: str) -> bool:
+        if image and image not in self.images:
+            properties, tags = self.compute.image_marks(image)
+            self.images[image] = self.tag in tags or self._among(properties)
+        return self.images.get(image, False)

@@ -1,0 +1,65 @@
+"""The incident's state machine: one table, one function."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import replace
+
+from nova_ha.cluster.gate import Closed
+from nova_ha.cluster.incident import Incident, IncidentState
+
+S = IncidentState
+
+
+class Event(enum.Enum):
+    """What moves an incident on."""
+
+    POWER_OFF_INTENDED = "power-off intended"
+    RECEIPT_WRITTEN = "receipt written"
+    FORCED_DOWN_READ_BACK = "forced down, read back"
+    SERVERS_LISTED = "servers listed"
+    ALL_SERVERS_ENDED = "all servers ended"
+    STOPPED = "stopped for the operator"
+    GONE_ON = "gone on"
+    WITHDRAWN = "withdrawn"
+
+
+WORKING = (S.CLAIMED, S.FENCING, S.FENCED, S.FORCED_DOWN, S.EVACUATING)
+
+TRANSITIONS: Mapping[tuple[IncidentState, Event], IncidentState] = {
+    (S.CLAIMED, Event.POWER_OFF_INTENDED): S.FENCING,
+    (S.FENCING, Event.POWER_OFF_INTENDED): S.FENCING,
+    # An operator's word can be there before any command was sent.
+    (S.CLAIMED, Event.RECEIPT_WRITTEN): S.FENCED,
+    (S.FENCING, Event.RECEIPT_WRITTEN): S.FENCED,
+    (S.FENCED, Event.FORCED_DOWN_READ_BACK): S.FORCED_DOWN,
+    (S.FORCED_DOWN, Event.SERVERS_LISTED): S.EVACUATING,
+    (S.EVACUATING, Event.ALL_SERVERS_ENDED): S.FINISHED,
+    **{(state, Event.STOPPED): S.NEEDS_OPERATOR for state in WORKING},
+    **{(state, Event.WITHDRAWN): S.WITHDRAWN for state in (*WORKING, S.NEEDS_OPERATOR)},
+}
+
+
+class IllegalMove(AssertionError):
+    """An event that cannot happen in this state: a mistake in this program, never in its surroundings."""
+
+
+def advance(incident: Incident, event: Event) -> Incident:
+    """Return the incident in the state that the event leads to. Raises IllegalMove.
+
+    A needs-operator incident goes on from the state it had before, or as claimed where it had none.
+    """
+    if event is Event.GONE_ON and incident.state is S.NEEDS_OPERATOR:
+        return replace(incident, state=incident.before or S.CLAIMED, before=None, gate=None, reason="")
+    try:
+        state = TRANSITIONS[incident.state, event]
+    except KeyError:
+        raise IllegalMove(f"{incident.node}: {event.value} while {incident.state.value}") from None
+    return replace(incident, state=state)
+
+
+def stop(incident: Incident, closed: Closed) -> Incident:
+    """Return the incident as it waits for the operator, with the gate that closed."""
+    stopped = advance(incident, Event.STOPPED)
+    return replace(stopped, before=incident.state, gate=closed.gate, reason=closed.why)

@@ -1,0 +1,196 @@
+"""The `/sandbox/` endpoints of the simulator: what a rehearsal and its auditor do to the cloud and ask of it.
+
+The list of endpoints is in the docstring of `nova_ha.sandbox.nova`.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from nova_ha.clock import to_stamp
+from nova_ha.sandbox.nova_faults import Fault, Faults
+from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova_identity import Identity
+from nova_ha.sandbox.nova_life import report, restart_compute, stop_spawning
+from nova_ha.sandbox.nova_state import Cloud, Flavor, Host, Image, Server
+from nova_ha.sandbox.nova_views import service
+
+PREFIX = "/sandbox"
+
+
+@dataclass
+class Control:
+    """What can be done to the simulated cloud from outside of Nova's own API."""
+
+    cloud: Cloud
+    identity: Identity
+    faults: Faults
+
+    def routes(self) -> list[Route]:
+        return [
+            route("GET", f"{PREFIX}/hosts", lambda request: Answer(200, self.hosts())),
+            route("POST", f"{PREFIX}/hosts", lambda request: self._made(self.add_host(**request.body).name)),
+            route("POST", f"{PREFIX}/servers", lambda request: self._made(self.add_server(**request.body).id)),
+            route("PUT", f"{PREFIX}/servers/{{server_id}}", self._change_server),
+            route("DELETE", f"{PREFIX}/servers/{{server_id}}", self._remove_server),
+            route("POST", f"{PREFIX}/flavors", lambda request: self._made(self.add_flavor(**request.body).id)),
+            route("POST", f"{PREFIX}/images", lambda request: self._made(self.add_image(**request.body).id)),
+            route("POST", f"{PREFIX}/heartbeat", self._doing(self.heartbeat)),
+            route("POST", f"{PREFIX}/power", self._doing(self.power)),
+            route("POST", f"{PREFIX}/compute", self._doing(self.run_compute)),
+            route("GET", f"{PREFIX}/guests", lambda request: Answer(200, self.guests())),
+            route("POST", f"{PREFIX}/faults", self._add_faults),
+            route("DELETE", f"{PREFIX}/faults", self._clear_faults),
+        ]
+
+    @staticmethod
+    def _made(name: str) -> Answer:
+        return Answer(201, {"id": name})
+
+    @staticmethod
+    def _doing(act: Callable[..., None]) -> Callable[[Request], Answer]:
+        def respond(request: Request) -> Answer:
+            act(**request.body)
+            return Answer(204)
+
+        return respond
+
+    # --- building the cloud
+
+    def add_host(self, name: str, inventory: dict[str, int] | None = None, reports_itself: bool = True) -> Host:
+        """Add a compute host. With `reports_itself` False it is down until its first heartbeat."""
+        host = Host(name, reports_itself=reports_itself, boot="first")
+        host.inventory.update(inventory or {})
+        self.cloud.hosts[name] = host
+        if reports_itself:
+            report(self.cloud, host)
+        return host
+
+    def add_flavor(
+        self, name: str, extra_specs: dict[str, str] | None = None, size: dict[str, int] | None = None
+    ) -> Flavor:
+        flavor = Flavor(str(len(self.cloud.flavors) + 1), name, extra_specs or {})
+        flavor.size.update(size or {})
+        self.cloud.flavors[flavor.id] = flavor
+        return flavor
+
+    def add_image(
+        self, name: str, properties: dict[str, str] | None = None, tags: list[str] | None = None, id: str = ""
+    ) -> Image:
+        image = Image(id or str(uuid.uuid4()), name, properties or {}, tags or [])
+        self.cloud.images[image.id] = image
+        return image
+
+    def add_server(self, host: str, name: str, flavor: str = "tiny", **fields: Any) -> Server:
+        """Add a server with its guest. `fields` are those of `nova_state.Server`: vm_state, metadata, tags, ..."""
+        if host not in self.cloud.hosts:
+            raise Refusal(404, f"no host {host}")
+        kind = next((f for f in self.cloud.flavors.values() if f.name == flavor), None) or self.add_flavor(flavor)
+        server_id = fields.pop("id", None) or str(uuid.uuid4())
+        number = max((server.number for server in self.cloud.servers.values()), default=0) + 1
+        server = Server(server_id, name, host, kind, self.cloud.now(), number, **fields)
+        server.launched = server.vm_state != "building"
+        self.cloud.servers[server.id] = server
+        if server.vm_state in ("active", "stopped", "paused", "rescued", "resized"):
+            self.cloud.set_guest(host, server.id, running=server.vm_state != "stopped")
+        return server
+
+    def _change_server(self, request: Request, server_id: str) -> Answer:
+        if server_id not in self.cloud.servers:
+            raise Refusal(404, f"no server {server_id}")
+        for name, value in request.body.items():
+            setattr(self.cloud.servers[server_id], name, value)
+        return Answer(204)
+
+    def _remove_server(self, request: Request, server_id: str) -> Answer:
+        if server_id not in self.cloud.servers:
+            raise Refusal(404, f"no server {server_id}")
+        self.cloud.forget_server(server_id)
+        return Answer(204)
+
+    # --- what happens to hosts
+
+    def _host(self, name: str) -> Host:
+        if name not in self.cloud.hosts:
+            raise Refusal(404, f"no host {name}")
+        return self.cloud.hosts[name]
+
+    def heartbeat(self, host: str, boot: str) -> None:
+        """Hear from a host's own process. A new `boot` id means that its nova-compute was restarted."""
+        heard = self._host(host)
+        if not heard.powered:
+            raise Refusal(409, f"{host} is powered off")
+        first, heard.reports_itself = heard.heard_at is None, False
+        heard.heard_at = self.cloud.clock.monotonic()
+        if heard.boot != boot and not first:
+            restart_compute(self.cloud, heard, boot)
+        heard.boot, heard.running = boot, True
+        if heard.ready_at is None:
+            report(self.cloud, heard)
+
+    def power(self, host: str, on: bool) -> None:
+        """Cut a host's power, which ends its nova-compute and its guests; or give it back. Idempotent."""
+        changed = self._host(host)
+        if changed.powered and not on:
+            changed.powered = changed.running = False
+            self.cloud.drop_guests(host)
+            stop_spawning(self.cloud, changed)
+        if on and not changed.powered:
+            changed.powered = True
+            if changed.reports_itself:
+                restart_compute(self.cloud, changed, str(uuid.uuid4()))
+
+    def run_compute(self, host: str, running: bool) -> None:
+        """Kill a host's nova-compute, while its guests run on; or start it again. Idempotent."""
+        changed = self._host(host)
+        if running and not changed.running:
+            restart_compute(self.cloud, changed, str(uuid.uuid4()))
+        changed.running = running
+
+    # --- what an auditor asks
+
+    def hosts(self) -> dict[str, Any]:
+        """Return every host: its service as Nova shows it, and what is really so."""
+        return {
+            host.name: {
+                **service(self.cloud, host),
+                "powered": host.powered,
+                "alive": self.cloud.is_alive(host),
+            }
+            for host in self.cloud.hosts.values()
+        }
+
+    def guests(self) -> dict[str, Any]:
+        """Return where each guest is, and every time that one ran on two hosts at once."""
+        overlaps = [
+            {"server": overlap.server_id, "hosts": list(overlap.hosts), "since": to_stamp(overlap.since)}
+            for overlap in self.cloud.overlaps
+        ]
+        return {
+            "guests": {server: dict(hosts) for server, hosts in self.cloud.guests().items()},
+            "overlaps": overlaps,
+        }
+
+    # --- faults
+
+    def _add_faults(self, request: Request) -> Answer:
+        errors = request.body.get("errors", [])
+        for error in [errors] if isinstance(errors, dict) else errors:
+            self.faults.add(Fault.from_json(error))
+        self.cloud.fail_spawn.update(request.body.get("fail_spawn", []))
+        self.cloud.slow_spawn.update(request.body.get("slow_spawn", {}))
+        if request.body.get("forget_tokens"):
+            self.identity.forget_tokens()
+        return Answer(204)
+
+    def _clear_faults(self, request: Request) -> Answer:
+        self.clear_faults()
+        return Answer(204)
+
+    def clear_faults(self) -> None:
+        self.faults.clear()
+        self.cloud.fail_spawn.clear()
+        self.cloud.slow_spawn.clear()

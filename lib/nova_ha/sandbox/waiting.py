@@ -1,0 +1,24 @@
+"""Waiting for a thing to become true, with a deadline and a sentence about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from nova_ha.errors import HAError
+
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found], what: str, within_s: float = 30.0, every_s: float = 0.05) -> Found:
+    """Look again and again until the result is true, and return it.
+
+    Raises HAError naming `what` and the last result after `within_s` seconds.
+    """
+    deadline = time.monotonic() + within_s
+    while not (found := look()):
+        if time.monotonic() > deadline:
+            raise HAError(f"waited {within_s:g} s in vain for {what} (last seen: {found!r})")
+        time.sleep(every_s)
+    return found

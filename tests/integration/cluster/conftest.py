@@ -1,0 +1,31 @@
+"""A real Consul for the tests of the cluster; those that break it start one of their own."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+from nova_ha.cluster.store import Store
+from support.consul import ConsulCluster
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def consul() -> Iterator[ConsulCluster]:
+    """A server and the client agent ha-1."""
+    with ConsulCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def store(consul: ConsulCluster) -> Store:
+    """A store of its own on ha-1."""
+    return consul.store()
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A part of the key space that no other test uses."""
+    return f"trial/{next(_numbers)}"

@@ -1,0 +1,167 @@
+"""The operator's commands on a real Consul under default deny, with no more than the operator's own policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from nova_ha.clock import SystemClock
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.registry import NodeSettings, add_compute_node
+from nova_ha.cluster.schema import WAKE, SessionID, closed_incident, compute_node, open_incident
+from nova_ha.cluster.store import Committed, Store, connect, delete, lock, put
+from nova_ha.cluster.view import read_view
+from nova_ha.compute import ComputeService, Migration, Server, ServerID, ServiceReading
+from nova_ha.errors import Refused, TryAgain
+from nova_ha.recovery import operator
+from nova_ha.recovery.means import Answer, Sight
+from nova_ha.recovery.reset import reset
+from nova_ha.sandbox.consul import CONFIGURATION
+from support.consul import ConsulCluster
+
+CLOCK = SystemClock()
+HOUR = timedelta(hours=1)
+LOCK = compute_node("c1", "internal/.lock")
+
+
+class Nova:
+    """A nova-compute that was fenced by us and reports again."""
+
+    call_timeout_s = 8.0
+
+    def __init__(self, host: str) -> None:
+        self.now = ComputeService("id", host, False, False, True, "nova-ha: failed", datetime.now(timezone.utc))
+
+    def service(self, host: str) -> ServiceReading:
+        moment = datetime.now(timezone.utc)
+        self.now = replace(self.now, updated_at=moment, up=not self.now.forced_down)
+        return ServiceReading(self.now, moment)
+
+    def evacuations(self, host: str) -> Sequence[Migration]:
+        return []
+
+    def server(self, server_id: ServerID) -> Server | None:
+        return None
+
+    def force_down(self, service_id: str, down: bool) -> None:
+        self.now = replace(self.now, forced_down=down)
+
+    def enable(self, service_id: str) -> None:
+        self.now = replace(self.now, enabled=True, disabled_reason="")
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[ConsulCluster]:
+    with ConsulCluster(acl=True) as cluster:
+        cluster.datacenter.define_policy("operator", (CONFIGURATION / "acl/operator.hcl").read_text())
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def token(guarded: ConsulCluster) -> str:
+    return guarded.datacenter.token("ann", ["operator"])
+
+
+@pytest.fixture
+def store(guarded: ConsulCluster, token: str) -> Store:
+    """The operator's store, with one node, c1, that is failed and waits because its BMC was not reached."""
+    store = connect({**guarded.agents["ha-1"].access, "CONSUL_HTTP_TOKEN": token})
+    for entry in store.list("ha_cluster/"):
+        store.commit([delete(entry.key)])
+    add_compute_node(store, "c1", NodeSettings(ssh_user="probe", ssh_password="x"))
+    incident = Incident(
+        "c1",
+        CLOCK.now().replace(microsecond=0),
+        IncidentState.NEEDS_OPERATOR,
+        before=IncidentState.FENCING,
+        gate=Gate.BMC_UNREACHABLE,
+        reason="timed out",
+    )
+    store.commit(
+        [
+            put(compute_node("c1", "status/failed"), b"True"),
+            put(compute_node("c1", "status/recovered"), b"True"),
+            put(open_incident("c1"), incident.to_kv()),
+            put(WAKE, b"before"),
+        ]
+    )
+    return store
+
+
+def woken(store: Store) -> bool:
+    entry = store.get(WAKE)
+    return entry is not None and entry.value != b"before"
+
+
+def driver_claims(guarded: ConsulCluster) -> SessionID:
+    driver = guarded.store()
+    session = driver.create_session("driver", 15, 1)
+    assert isinstance(driver.commit([lock(LOCK, session)]), Committed)
+    return session
+
+
+def sees_it(node: object, limit_s: float) -> Sight:
+    return Sight(Answer.ANSWERS, "login works")
+
+
+def test_each_decision_is_written_with_the_operators_rights(store: Store) -> None:
+    operator.approve(store, CLOCK, ["c1"], by="ann", why="seen it")
+    operator.pause(store, CLOCK, by="ann", why="upgrade")
+    operator.maintenance(store, CLOCK, "c1", until=CLOCK.now() + HOUR, by="ann")
+    view = read_view(store)
+    node = view.compute_nodes["c1"]
+    assert node.approval is not None
+    assert node.maintained(CLOCK.now())
+    assert view.paused
+    assert woken(store)
+    assert operator.resume(store) == view.pause
+    assert operator.end_maintenance(store, CLOCK, "c1")
+    operator.confirm_off(store, CLOCK, "c1", by="ann")
+    incident = read_view(store).incident("c1")
+    assert incident is not None
+    assert incident.receipt is not None
+
+
+def test_a_retry_puts_the_incident_into_history(store: Store) -> None:
+    done = operator.retry(store, CLOCK, "c1", by="ann")
+    assert store.get(open_incident("c1")) is None
+    archived = store.get(closed_incident("c1", done.archived))
+    assert archived is not None
+    assert Incident.from_kv(archived.value).state is IncidentState.WITHDRAWN
+    assert not read_view(store).compute_nodes["c1"].recovered
+    assert woken(store)
+
+
+def test_a_returning_node_is_reset_and_its_lock_is_free_at_once(guarded: ConsulCluster, store: Store) -> None:
+    nova = Nova("c1")
+    reset(store, CLOCK, "c1", nova, sees_it, by="ann")  # type: ignore[arg-type]
+    node = read_view(store).compute_nodes["c1"]
+    assert (node.failed, node.recovered, node.lock_session) == (False, False, "")
+    assert (nova.now.forced_down, nova.now.enabled) == (False, True)
+    assert woken(store)
+    session = driver_claims(guarded)
+    assert read_view(store).compute_nodes["c1"].lock_session == session
+    store.commit([delete(LOCK)])
+    store.destroy_session(session)
+
+
+def test_nothing_is_done_while_a_driver_holds_the_lock_or_its_delay_runs(
+    guarded: ConsulCluster, store: Store
+) -> None:
+    session = driver_claims(guarded)
+    nova = Nova("c1")
+    for command in (
+        lambda: reset(store, CLOCK, "c1", nova, sees_it, by="ann"),  # type: ignore[arg-type]
+        lambda: operator.confirm_off(store, CLOCK, "c1", by="ann"),
+        lambda: operator.retry(store, CLOCK, "c1", by="ann"),
+    ):
+        with pytest.raises(Refused, match="is held"):
+            command()
+    store.destroy_session(session)
+    with pytest.raises(TryAgain, match="lock delay"):
+        reset(store, CLOCK, "c1", nova, sees_it, by="ann")  # type: ignore[arg-type]
+    assert nova.now.forced_down
+    assert not woken(store)

@@ -1,0 +1,104 @@
+"""python -m soak: mix faults at random over a whole cloud for so many minutes, and audit it after each round."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests" / part) for part in ("", "integration", "shared")]
+
+from soak.cloud import SoakCloud  # noqa: E402
+from soak.course import Course  # noqa: E402
+from soak.draw import rounds  # noqa: E402
+from soak.judge import Violation  # noqa: E402
+from soak.story import Story  # noqa: E402
+from soak.tally import Tally  # noqa: E402
+
+# What a round that is begun at the last moment may take, on a machine that is very busy.
+LAST_ROUND_S = 1500
+FOLDER = ROOT / ".cache" / "soak"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run it; 0 where nothing was violated and something was recovered, 1 else."""
+    options = _options(argv)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, _leave)
+    signal.signal(signal.SIGALRM, _hangs)
+    signal.alarm(int(60 * options.minutes) + LAST_ROUND_S)
+    story, tally = Story(FOLDER / f"{options.seed}.log"), Tally(options.seed)
+    story.tell(f"seed {options.seed}, {options.minutes:g} minutes; again: {_again(options)}")
+    began = time.monotonic()
+    try:
+        _soak(options, story, tally)
+    finally:
+        print(f"\n{tally.table((time.monotonic() - began) / 60)}", flush=True)
+    if not tally.recoveries:
+        print("no recovery was completed: nothing was tested", file=sys.stderr)
+    return 0 if tally.recoveries and not tally.violations else 1
+
+
+def _soak(options: argparse.Namespace, story: Story, tally: Tally) -> None:
+    with SoakCloud() as cloud:
+        cloud.seen_well(*cloud.machines.values())
+        course = Course(cloud, story, tally)
+        until = time.monotonic() + 60 * options.minutes
+        for drawn in rounds(options.seed, options.first):
+            if time.monotonic() > until or drawn.number >= options.first + options.rounds:
+                return
+            try:
+                course.run(drawn)
+            except Exception as error:
+                _violated(cloud, course, tally, error)
+                return
+
+
+def _violated(cloud: SoakCloud, course: Course, tally: Tally, error: Exception) -> None:
+    """Tell the story of the round, and keep what there is to see."""
+    tally.violations += 1
+    story, kept = course.story, FOLDER / f"{tally.seed}-round-{course.drawn.number}"
+    if not isinstance(error, Violation):
+        story.tell("".join(traceback.format_exception(error)))
+    story.tell(f"VIOLATION in round {course.drawn.number} of seed {tally.seed}:\n{error}")
+    cloud.keep(kept)
+    told = [cloud.story(cloud.machines[name]) for name in course.lookout.concerned]
+    (kept / "story").write_text("\n".join([*story.round_lines, *told, ""]))
+    print("\n\n".join(told), flush=True)
+    story.tell(f"all there is to see is in {kept}")
+
+
+def _options(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0, help="begin no round after so many")
+    parser.add_argument("--seed", default="", help="any word; a random one is drawn and printed without it")
+    parser.add_argument("--first", type=int, default=1, metavar="ROUND", help="begin with this round of the seed")
+    parser.add_argument("--rounds", type=int, default=10**9, help="at most so many")
+    options = parser.parse_args(argv)
+    options.seed = options.seed or str(random.SystemRandom().randrange(10**6))
+    return options
+
+
+def _again(options: argparse.Namespace) -> str:
+    return f"make soak MINUTES={options.minutes:g} SEED={options.seed}"
+
+
+def _hangs(number: int, _: FrameType | None) -> None:
+    raise Violation(f"the last round has not ended for {LAST_ROUND_S} s: the soak itself hangs")
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""The operator's decisions reach the keys, and refusals have their exit codes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from fakes.world import World
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.schema import PAUSED, compute_node
+from nova_ha.cluster.view import read_view
+from nova_ha.handlers import recovery
+from typing_operator import Operator
+
+
+def waits_at(world: World, gate: Gate) -> bool:
+    incident = world.incident("c1")
+    return incident is not None and incident.gate is gate
+
+
+def test_an_approval_names_the_default_gates_and_who_gave_it(nova_ha: Operator, world: World) -> None:
+    ran = nova_ha.well("approve", "c1", "c2", "--by", "ann", "--why", "rack 3", "--for", "30m")
+    assert "c1, c2: max-failed, repeat, approval may pass until 2030-01-01 12:30:00 UTC" in ran.out
+    value = json.loads(world.store.value(compute_node("c1", "config/approval")) or "")
+    assert (value["by"], value["why"], value["gates"]) == ("ann", "rack 3", ["max-failed", "repeat", "approval"])
+
+
+def test_an_approval_that_does_not_open_the_gate_says_so_on_standard_error(nova_ha: Operator, world: World) -> None:
+    world.hang("c1")
+    world.revive("c1")
+    world.recover()
+    ran = nova_ha.well("approve", "c1")
+    assert "c1 still waits at answers" in ran.err
+    assert "nova-ha approve c1 --gate answers" in ran.err
+    assert nova_ha.well("approve", "c1", "--gate", "answers").err == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("approve", "nowhere"), 1),
+        (("approve",), 2),
+        (("approve", "c1", "--gate", "not-off"), 2),
+        (("approve", "c1", "--for", "soon"), 2),
+        (("approve", "c1", "--for", "1h", "--until", "2031-01-01T00:00:00Z"), 2),
+        (("node", "confirm-off", "c1", "--yes"), 3),
+        (("node", "retry", "c1"), 3),
+        (("node", "maintenance", "nowhere"), 1),
+    ],
+)
+def test_what_cannot_be_done_has_its_exit_code_and_one_line(
+    nova_ha: Operator, words: tuple[str, ...], code: int
+) -> None:
+    ran = nova_ha(*words)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.splitlines()[-1].startswith("Error: ")
+
+
+def test_a_pause_stops_and_a_resume_goes_on(nova_ha: Operator, world: World) -> None:
+    assert "paused by bob" in nova_ha.well("pause", "--by", "bob", "--why", "test").out
+    assert "paused already by bob" in nova_ha.well("pause", "--by", "eve").out
+    assert world.store.value(PAUSED)
+    assert "paused by bob" in nova_ha.well("resume").out
+    assert world.store.value(PAUSED) is None
+    assert "not paused" in nova_ha.well("resume").out
+
+
+def test_a_maintenance_can_be_ended(nova_ha: Operator, world: World) -> None:
+    nova_ha.well("node", "maintenance", "c1")
+    assert read_view(world.store).compute_nodes["c1"].maintained(world.clock.now())
+    assert "watched again" in nova_ha.well("node", "maintenance", "c1", "--end").out
+    assert "was not in maintenance" in nova_ha.well("node", "maintenance", "c1", "--end").out
+
+
+def test_a_word_for_off_lets_the_incident_go_on(nova_ha: Operator, world: World) -> None:
+    world.bmcs["c1"].away = True
+    world.hang("c1")
+    world.recover()
+    assert waits_at(world, Gate.BMC_UNREACHABLE)
+    assert "by the word of ann" in nova_ha.well("node", "confirm-off", "c1", "--by", "ann").out
+    receipt = world.incident("c1").receipt  # type: ignore[union-attr]
+    assert receipt is not None
+    assert (receipt.method, receipt.by) == ("operator", "ann")
+
+
+def test_a_retry_archives_what_waits(nova_ha: Operator, world: World) -> None:
+    world.hang("c1")
+    world.revive("c1")
+    world.recover()
+    assert "is in the history" in nova_ha.well("node", "retry", "c1", "--by", "ann").out
+    assert len(world.closed("c1")) == 1
+
+
+def test_a_reset_takes_the_node_back_and_tells_its_progress_on_standard_error(
+    nova_ha: Operator, world: World
+) -> None:
+    world.hang("c1")
+    world.revive("c1")
+    world.recover()
+    ran = nova_ha.well("node", "reset", "c1", "--by", "ann")
+    assert ran.out.startswith("c1 is watched again; the incident of ")
+    assert world.store.value(compute_node("c1", "status/failed")) == "False"
+
+
+def test_a_reset_of_a_silent_host_is_refused(nova_ha: Operator, world: World) -> None:
+    world.hang("c1")
+    ran = nova_ha("node", "reset", "c1")
+    assert ran.code == 3
+    assert "bring the host up first" in ran.err
+
+
+def test_a_recovery_by_hand_of_a_node_that_nobody_registered_says_so(
+    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "means_of_this_agent", lambda *_: world.means("ha-1"))
+    ran = nova_ha("handle", "recovery", "--node", "compute-77")
+    assert ran.code == 1
+    assert "no compute node 'compute-77' is registered" in ran.err

@@ -1,0 +1,1 @@
+"""Stand-ins that hold state, and builders of the values that decisions take."""

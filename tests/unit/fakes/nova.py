@@ -1,0 +1,271 @@
+"""A Nova that holds services, servers, migrations and guests, and moves them on with the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from nova_ha.clock import Clock
+from nova_ha.compute import (
+    ComputeService,
+    Migration,
+    MigrationStatus,
+    Server,
+    ServerID,
+    ServiceReading,
+    VMState,
+)
+from nova_ha.errors import EvacuationRefused, NoSuchServer, NovaError, OutcomeUnknown
+
+EVACUABLE = (VMState.ACTIVE, VMState.STOPPED, VMState.ERROR)
+
+
+@dataclass
+class Rebuild:
+    """An evacuation on its way."""
+
+    migration: str
+    server: str
+    target: str
+    began: float
+    fails: str = ""
+
+
+class FakeNova:
+    """Implements nova_ha.compute.Compute.
+
+    `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
+    text. `guests[server]` are the hosts where it runs; `doubled` collects the servers that ever ran on two,
+    `unfenced` those that were asked for while `is_off(host)` was false.
+    `calls` has every call with an effect. `before` runs before each of them.
+    """
+
+    call_timeout_s = 8.0
+
+    def __init__(self, clock: Clock, hosts: Sequence[str], rebuild_s: float = 2.0) -> None:
+        self.clock = clock
+        self.rebuild_s = rebuild_s
+        self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
+        self.silent: set[str] = set()
+        self.inventory: dict[str, Server] = {}
+        self.records: list[Migration] = []
+        self.rebuilds: list[Rebuild] = []
+        self.guests: dict[str, set[str]] = {}
+        self.doubled: set[str] = set()
+        self.unfenced: set[str] = set()
+        self.is_off: Callable[[str], bool] = lambda host: True
+        self.calls: list[tuple[str, ...]] = []
+        self.fail_spawn: dict[str, str] = {}
+        self.before: Callable[[tuple[str, ...]], None] = lambda call: None
+        self._late_s = 0.0
+        self._later: list[tuple[float, ServerID, str | None]] = []
+        self._failures: dict[str, list[tuple[Exception, bool]]] = {}
+        self._ids = itertools.count(1)
+
+    # --- what a test does to it ---
+
+    def add(self, host: str, count: int = 1, vm_state: VMState = VMState.ACTIVE, **fields: object) -> list[str]:
+        """Put so many servers on the host."""
+        made = []
+        for _ in range(count):
+            server = f"server-{next(self._ids)}"
+            self.inventory[server] = replace(Server(ServerID(server), server, host, vm_state), **fields)
+            self.guests[server] = {host} if vm_state is VMState.ACTIVE else set()
+            made.append(server)
+        return made
+
+    def fail(self, method: str, error: Exception, times: int = 1, *, acts: bool = False) -> None:
+        """Let the next calls of the method raise; `acts` carries them out first."""
+        self._failures.setdefault(method, []).extend([(error, acts)] * times)
+
+    def heal(self) -> None:
+        """Let nothing that was scripted fail any more."""
+        self._failures.clear()
+        self.fail_spawn.clear()
+        self._late_s = 0.0
+
+    def lose_and_act_later(self, after_s: float) -> None:
+        """Let the next evacuation's answer be lost, and the evacuation itself begin only so many seconds later."""
+        self._late_s = after_s
+
+    def power_lost(self, host: str) -> None:
+        """The host's power is off: its guests are gone, and it reports no more."""
+        self.silent.add(host)
+        for where in self.guests.values():
+            where.discard(host)
+
+    def tick(self) -> None:
+        """Let what is due by the clock happen."""
+        now = self.clock.monotonic()
+        for due in [due for due in self._later if due[0] <= now]:
+            self._later.remove(due)
+            with contextlib.suppress(NovaError):
+                self._evacuate(due[1], due[2])
+        for name, service in self.hosts.items():
+            if name not in self.silent:
+                self.hosts[name] = replace(service, updated_at=self.clock.now(), up=not service.forced_down)
+        for rebuild in list(self.rebuilds):
+            if now - rebuild.began >= self.rebuild_s:
+                self.rebuilds.remove(rebuild)
+                self._rebuilt(rebuild)
+
+    def _rebuilt(self, rebuild: Rebuild) -> None:
+        server = self.inventory.get(rebuild.server)
+        if server is None:
+            return self._record(rebuild.migration, MigrationStatus.ERROR)
+        if why := rebuild.fails or self.fail_spawn.get(rebuild.target, ""):
+            self.inventory[server.id] = replace(server, vm_state=VMState.ERROR, fault=why, task_state="")
+            return self._record(rebuild.migration, MigrationStatus.FAILED)
+        was = VMState.STOPPED if server.vm_state is VMState.STOPPED else VMState.ACTIVE
+        self.inventory[server.id] = replace(server, host=rebuild.target, vm_state=was, fault="", task_state="")
+        if was is VMState.ACTIVE:
+            self.guests[server.id].add(rebuild.target)
+        if len(self.guests[server.id]) > 1:
+            self.doubled.add(server.id)
+        return self._record(rebuild.migration, MigrationStatus.DONE)
+
+    def _record(self, migration: str, status: MigrationStatus) -> None:
+        self.records = [replace(r, status=status) if r.uuid == migration else r for r in self.records]
+
+    def _call(self, method: str, act: Callable[[], None], *words: str) -> None:
+        call = (method, *words)
+        self.before(call)
+        failures = self._failures.get(method, [])
+        if failures:
+            error, acts = failures.pop(0)
+            if acts:
+                act()
+                self.calls.append(call)
+            raise error
+        act()
+        self.calls.append(call)
+
+    def _read(self, method: str) -> None:
+        if failures := self._failures.get(method, []):
+            raise failures.pop(0)[0]
+
+    # --- Compute ---
+
+    def service(self, host: str) -> ServiceReading | None:
+        self._read("service")
+        self.tick()
+        service = self.hosts.get(host)
+        return ServiceReading(service, self.clock.now()) if service else None
+
+    def services(self) -> Sequence[ServiceReading]:
+        self._read("services")
+        self.tick()
+        return [ServiceReading(service, self.clock.now()) for service in self.hosts.values()]
+
+    def _named(self, service_id: str) -> ComputeService:
+        return next(service for service in self.hosts.values() if service.id == service_id)
+
+    def force_down(self, service_id: str, down: bool) -> None:
+        service = self._named(service_id)
+
+        def act() -> None:
+            self.hosts[service.host] = replace(service, forced_down=down, up=not down and service.up)
+
+        self._call("force_down", act, service.host, str(down))
+
+    def disable(self, service_id: str, reason: str) -> None:
+        service = self._named(service_id)
+
+        def act() -> None:
+            self.hosts[service.host] = replace(service, enabled=False, disabled_reason=reason)
+
+        self._call("disable", act, service.host, reason)
+
+    def enable(self, service_id: str) -> None:
+        service = self._named(service_id)
+
+        def act() -> None:
+            self.hosts[service.host] = replace(service, enabled=True, disabled_reason="")
+
+        self._call("enable", act, service.host)
+
+    def servers(self, host: str) -> Sequence[Server]:
+        self._read("servers")
+        return [server for server in self.inventory.values() if server.host == host]
+
+    def server_ids(self, host: str) -> Sequence[ServerID]:
+        self._read("server_ids")
+        return [server.id for server in self.inventory.values() if server.host == host]
+
+    def server(self, server_id: ServerID) -> Server | None:
+        self._read("server")
+        return self.inventory.get(server_id)
+
+    def evacuations(self, host: str) -> Sequence[Migration]:
+        self._read("evacuations")
+        self.tick()
+        return [record for record in self.records if record.source == host]
+
+    def evacuate(self, server_id: ServerID, target: str | None) -> None:
+        late, self._late_s = self._late_s, 0.0
+        if late:
+            self._later.append((self.clock.monotonic() + late, server_id, target))
+            raise OutcomeUnknown("Nova took the evacuation and did not answer")
+        self._call("evacuate", lambda: self._evacuate(server_id, target), server_id, target or "")
+
+    def _evacuate(self, server_id: ServerID, target: str | None) -> None:
+        server = self.inventory.get(server_id)
+        if server is None:
+            raise NoSuchServer(f"no server {server_id}")
+        source = self.hosts[server.host]
+        if not self.is_off(server.host):
+            self.unfenced.add(server_id)
+        if source.up and not source.forced_down:
+            raise EvacuationRefused(f"Compute service of {server.host} is still in use")
+        if server.vm_state not in EVACUABLE:
+            raise EvacuationRefused(f"Cannot 'evacuate' instance while it is in vm_state {server.vm_state.value}")
+        open_before = [r for r in self.records if r.server == server_id and r.status.open]
+        chosen = target or self._scheduled(server.host)
+        uuid = f"migration-{next(self._ids)}"
+        created: datetime = self.clock.now()
+        self.records.insert(0, Migration(uuid, server_id, MigrationStatus.ACCEPTED, server.host, chosen, created))
+        rebuild = Rebuild(uuid, server_id, chosen, self.clock.monotonic())
+        if not self._takes(chosen):
+            rebuild.fails = "No valid host was found"
+        if open_before:
+            # Nova breaks both, and the guest may run on either.
+            self.doubled.add(server_id)
+        self.rebuilds.append(rebuild)
+
+    def _takes(self, host: str) -> bool:
+        service = self.hosts.get(host)
+        return bool(service and service.up and service.enabled and not service.forced_down)
+
+    def _scheduled(self, source: str) -> str:
+        return next((host for host in self.hosts if host != source and self._takes(host)), "")
+
+    def reset_to_error(self, server_id: ServerID) -> None:
+        def act() -> None:
+            self.inventory[server_id] = replace(self.inventory[server_id], vm_state=VMState.ERROR)
+
+        self._call("reset_to_error", act, server_id)
+
+    def stop(self, server_id: ServerID) -> None:
+        def act() -> None:
+            self.inventory[server_id] = replace(self.inventory[server_id], vm_state=VMState.STOPPED)
+            self.guests[server_id] = set()
+
+        self._call("stop", act, server_id)
+
+    def lock(self, server_id: ServerID, reason: str) -> None:
+        raise NovaError("nothing locks servers")
+
+    def flavor_marks(self, flavor_id: str) -> Mapping[str, str]:
+        return {}
+
+    def image_marks(self, image_id: str) -> tuple[Mapping[str, str], tuple[str, ...]]:
+        return {}, ()
+
+    def room(self, host: str) -> Mapping[str, int]:
+        return {"VCPU": 100}
+
+    def usage(self, host: str) -> Mapping[str, int]:
+        return {"VCPU": len(self.servers(host))}

@@ -1,0 +1,124 @@
+"""Faults 21 and 24: more hosts than can be believed, and hosts that are down on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from nova_ha.cluster.schema import compute_node
+from observed_cloud import THRESHOLD, ObservedCloud
+from shown import shows
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize("hosts", [3, 4, 10])
+def test_hosts_that_fall_silent_together_are_not_fenced(hosts: int) -> None:
+    cloud = ObservedCloud(compute=10)
+    cloud.hangs(*cloud.names[:hosts])
+    cloud.intervals(10)
+    cloud.turns(3)
+    cloud.assert_untouched(*cloud.names)
+    assert not any(cloud.failed(name) for name in cloud.names)
+
+
+@pytest.mark.fault(21)
+def test_hosts_that_fall_silent_one_after_the_other_are_fenced_up_to_the_limit() -> None:
+    cloud = ObservedCloud(compute=10)
+    for name in cloud.names[:5]:
+        cloud.hangs(name)
+        cloud.intervals(THRESHOLD + 1)
+        cloud.turns()
+    assert cloud.fenced == ["c1", "c2"]
+    cloud.assert_recovered("c1", "c2")
+    shows(21, "c3: fails, but is held, max-failed: 5 compute nodes count, at most 2 may", cloud.timer())
+    shows(
+        21,
+        "look for a fault of the network first; `nova-ha approve c3` recovers it all the same",
+        cloud.says("status"),
+    )
+    cloud.says("approve", "c3", "--by", "ann")
+    cloud.turns(2)
+    cloud.assert_recovered("c3")
+    assert cloud.fenced == ["c1", "c2", "c3"]
+
+
+@pytest.mark.fault(21)
+def test_hosts_that_were_set_failed_by_hand_are_not_all_fenced_either() -> None:
+    cloud = ObservedCloud(compute=10)
+    cloud.hangs(*cloud.names)
+    cloud.clock.sleep(60)
+    for name in cloud.names:
+        cloud.store.put(compute_node(name, "status/failed"), "True")
+    cloud.turns(3)
+    assert len(cloud.fenced) <= 2
+    shows(21, "waits for the operator: max-failed: 3 nodes failed together, 2 allowed: c1, c10, c2", cloud.timer())
+
+
+def drained(cloud: ObservedCloud) -> None:
+    cloud.nova.disable("id-c1", "disks are being changed")
+
+
+def in_maintenance(cloud: ObservedCloud) -> None:
+    cloud.says("node", "maintenance", "c1", "--for", "2h", "--by", "ann", "--why", "new disks")
+
+
+def left(cloud: ObservedCloud) -> None:
+    cloud.left = {"c1"}
+
+
+@pytest.mark.fault(24)
+@pytest.mark.parametrize("plan", [drained, in_maintenance, left])
+def test_a_host_that_is_down_on_purpose_is_not_fenced(
+    cloud: ObservedCloud, plan: Callable[[ObservedCloud], None]
+) -> None:
+    plan(cloud)
+    calls = list(cloud.nova.calls)
+    cloud.hangs("c1")
+    cloud.intervals(10)
+    cloud.turns(5)
+    assert cloud.fenced == []
+    assert cloud.nova.calls == calls
+    cloud.audit()
+
+
+@pytest.mark.fault(24)
+def test_what_holds_a_host_that_is_down_on_purpose_is_said(cloud: ObservedCloud) -> None:
+    drained(cloud)
+    cloud.hangs("c1", "c2")
+    cloud.left = {"c2"}
+    cloud.says("node", "maintenance", "c3", "--for", "2h", "--by", "ann", "--why", "new disks")
+    cloud.intervals(10)
+    cloud.turns()
+    shows(
+        24,
+        "c1: waits for the operator: disabled-by-other: its nova-compute was disabled by somebody else "
+        "('disks are being changed')",
+        cloud.timer(),
+    )
+    shows(
+        24,
+        "c2: fails, but is held, left: its Consul agent has left, as for a planned shutdown",
+        cloud.timer(),
+    )
+    shows(24, "until 2030-01-01 14:00 UTC by ann: new disks", cloud.says("status"))
+
+
+@pytest.mark.fault(24)
+def test_a_host_in_maintenance_that_was_set_failed_by_hand_is_waited_for(cloud: ObservedCloud) -> None:
+    in_maintenance(cloud)
+    cloud.hangs("c1")
+    cloud.clock.sleep(60)
+    cloud.store.put(compute_node("c1", "status/failed"), "True")
+    cloud.turns(3)
+    cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(24)
+def test_a_host_that_hangs_on_after_its_maintenance_is_recovered(cloud: ObservedCloud) -> None:
+    in_maintenance(cloud)
+    cloud.hangs("c1")
+    cloud.intervals(5)
+    cloud.clock.sleep(7200)
+    cloud.intervals(THRESHOLD)
+    cloud.turns()
+    cloud.assert_recovered("c1")

@@ -1,0 +1,77 @@
+"""The handler of the watch on the observers' checks, and its command."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from fakes.cluster import is_failed, register
+from fakes.observers import a_report, publish
+from fakes.store import FakeStore
+from nova_ha.errors import Refused
+from nova_ha.handlers import failures
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> FakeStore:
+    """c1 is at the threshold, c2 begins to fail, c3 is well."""
+    made = FakeStore()
+    register(made, ["c1", "c2", "c3"])
+    publish(made, {f"ha-{n}": a_report({"c1": 3, "c2": 1, "c3": 0}) for n in (1, 2, 3)})
+    monkeypatch.setattr(failures, "connect", lambda: made)
+    return made
+
+
+def test_a_call_of_the_watch_counts_and_flips(store: FakeStore) -> None:
+    assert failures.handle() == 0
+    assert is_failed(store, "c1")
+    assert store.value("ha_cluster/compute_nodes/c2/internal/number_fails") == "1"
+
+
+def test_a_handler_of_an_agent_that_is_no_ha_nodes_does_nothing(
+    store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "connect", lambda: store.at("compute-9"))
+    with pytest.raises(Refused, match=r"compute-9 is not an HA node.*ha-node add compute-9"):
+        failures.handle()
+    assert store.commits == []
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(store: FakeStore) -> None:
+    result = CliRunner().invoke(failures.command, ["--dry-run"])
+    assert result.output == "would: c2: number_fails is 1\nwould: c1: status/failed is True\n"
+    assert store.commits == []
+
+
+def test_the_command_says_what_it_did(store: FakeStore) -> None:
+    assert CliRunner().invoke(failures.command, ["--node", "c1"]).output == "c1: status/failed is True\n"
+    assert not is_failed(store, "c2")
+    again = CliRunner().invoke(failures.command, ["--json"])
+    assert json.loads(again.output) == {
+        "dry_run": False,
+        "counted": {"c2": 1},
+        "flipped": [],
+        "held": {},
+        "not_counted": {},
+    }
+    assert CliRunner().invoke(failures.command, []).output == "nothing changes\n"
+
+
+@pytest.mark.fault(26)
+@pytest.mark.parametrize(
+    "payload",
+    [b"", b"null", b"[]", b"[{", b"\xff\xfe", json.dumps([{"Node": "x", "Output": "y" * 500}] * 5000).encode()],
+)
+def test_what_is_on_standard_input_does_not_matter(payload: bytes) -> None:
+    """Without a Consul the handler gets as far as asking it: one line, exit 1, whatever its input is."""
+    environ = {**os.environ, "CONSUL_HTTP_ADDR": "127.16.99.1:9"}
+    command = [sys.executable, "-c", "from nova_ha.handlers.failures import main; main()"]
+    done = subprocess.run(command, input=payload, env=environ, capture_output=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stdout == b""
+    assert done.stderr.startswith(b"nova-ha-handle-failures: no Consul agent answers")
+    assert done.stderr.count(b"\n") == 1

@@ -1,0 +1,130 @@
+"""What the timer finds to do, and how its check exits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes.observers import some_votes
+from fakes.values import (
+    NOW,
+    a_maintenance,
+    a_node,
+    a_view,
+    a_waiting_incident,
+    an_approval,
+    an_incident,
+)
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.node import Pause
+from nova_ha.cluster.policy import Policy, Share
+from nova_ha.cluster.schema import Problem
+from nova_ha.monitor.agenda import Item, Urgency, agenda
+from nova_ha.monitor.look import Look, decide
+
+WELL = [0, 0, 0]
+
+
+def items(*nodes: Any, votes: dict[str, Any] | None = None, **fields: Any) -> list[Item]:
+    """The agenda of these nodes, all well unless `votes` says otherwise."""
+    streaks = {node.name: WELL for node in nodes} | (votes or {})
+    seen = Look(0, a_view(nodes, **fields), some_votes(streaks or {"none": WELL}), NOW)
+    return list(agenda(seen, decide(seen)))
+
+
+def test_nothing_is_on_in_a_healthy_cluster() -> None:
+    assert items(a_node("c1"), a_node("c2")) == []
+
+
+def test_a_failed_node_is_due_and_a_recovery_is_to_be_started() -> None:
+    assert items(a_node(failed=True)) == [Item("c1", Urgency.DUE, "failed, to be recovered", start=True)]
+
+
+def test_an_orphaned_incident_is_due() -> None:
+    (item,) = items(a_node(failed=True, recovered=True), incidents=[an_incident()])
+    assert (item.urgency, item.start) == (Urgency.DUE, True)
+
+
+@pytest.mark.parametrize(
+    ("node", "incidents"),
+    [
+        (a_node(failed=True, recovered=True, lock_session="s"), [an_incident()]),
+        (a_node(failed=True, recovered=True), []),
+    ],
+)
+def test_what_is_worked_on_or_done_is_told_and_passes(node: Any, incidents: Any) -> None:
+    (item,) = items(node, incidents=incidents, closed=(("c1", NOW),))
+    assert (item.urgency, item.start) == (Urgency.FINE, False)
+
+
+def test_what_waits_for_the_operator_is_a_warning() -> None:
+    (item,) = items(a_node(failed=True, recovered=True), incidents=[a_waiting_incident()])
+    assert (item.urgency, item.start) == (Urgency.WAITS, False)
+    assert str(item) == "c1: waits for the operator: answers: so it was seen"
+
+
+def test_a_cause_that_may_have_gone_is_a_warning_and_is_looked_at() -> None:
+    (item,) = items(a_node(failed=True, recovered=True), incidents=[a_waiting_incident(gate=Gate.BMC_UNREACHABLE)])
+    assert (item.urgency, item.start) == (Urgency.WAITS, True)
+
+
+@pytest.mark.parametrize("fields", [{"recovered": True}, {"recovered": True, "failed": True}])
+def test_what_is_odd_is_a_warning(fields: dict[str, bool]) -> None:
+    (item,) = items(a_node(**fields))
+    assert (item.urgency, item.start) == (Urgency.WAITS, False)
+
+
+def test_a_pause_stops_every_start_and_is_told_once() -> None:
+    pause = {"pause": Pause("ann", "", ""), "pause_index": 5}
+    found = items(a_node("c1", failed=True), a_node("c2", failed=True), **pause)
+    assert [item.node for item in found] == ["", "c1", "c2"]
+    assert {item.urgency for item in found} == {Urgency.WAITS}
+    assert not any(item.start for item in found)
+
+
+def test_a_bad_policy_stops_every_start() -> None:
+    bad = Problem("ha_cluster/config/fence/timeout", "is 'x'")
+    found = items(a_node(failed=True), policy_problems=(bad,))
+    assert not any(item.start for item in found)
+    assert "ha_cluster/config/fence/timeout is 'x'" in found[0].words
+
+
+def test_a_maintenance_stops_the_start_unless_an_operator_lets_it_pass() -> None:
+    (waits,) = items(a_node(failed=True, maintenance=a_maintenance()))
+    assert (waits.urgency, waits.start) == (Urgency.WAITS, False)
+    approval = an_approval(Gate.MAINTENANCE)
+    (goes,) = items(a_node(failed=True, maintenance=a_maintenance(), approval=approval))
+    assert (goes.urgency, goes.start) == (Urgency.DUE, True)
+
+
+def test_a_node_that_a_gate_holds_is_told_with_the_gate() -> None:
+    policy = Policy(monitor_max_failed=Share(2, percent=False))
+    fails = {name: [3, 3, 3] for name in ("c1", "c2", "c3")}
+    found = items(*(a_node(name) for name in fails), votes=fails, policy=policy)
+    assert [item.node for item in found] == ["c1", "c2", "c3"]
+    assert all(item.urgency is Urgency.WAITS and "held, max-failed: 3 compute nodes" in item.words for item in found)
+
+
+def test_a_lost_quorum_is_one_line_and_not_one_for_each_node() -> None:
+    blind = {f"c{number}": [None, None, 0] for number in range(1, 6)}
+    (item,) = items(*(a_node(name) for name in blind), votes=blind)
+    assert item.urgency is Urgency.WAITS
+    assert item.words.startswith("no quorum about 5 compute nodes from c1 to c5: 1 of 3 HA nodes vote, 2 needed")
+
+
+def test_a_node_with_a_bad_key_is_told_once() -> None:
+    bad = Problem("ha_cluster/compute_nodes/c1/status/failed", "is 'x'")
+    (item,) = items(a_node(), problems={"c1": (bad,)})
+    assert item.urgency is Urgency.WAITS
+    assert "status/failed is 'x'" in item.words
+
+
+def test_the_most_urgent_comes_first() -> None:
+    found = items(a_node("a", recovered=True), a_node("b", failed=True), a_node("c", failed=True, lock_session="s"))
+    assert [item.node for item in found] == ["b", "a", "c"]
+
+
+def test_an_ha_node_that_is_out_of_automatic_action_is_named() -> None:
+    key = "ha_cluster/ha_nodes/ha-1/status/in_use"
+    [item] = items(a_node(), problems={"ha-1": [Problem(key, "is 'maybe'")]})
+    assert (item.urgency, item.words) == (Urgency.WAITS, f"ha-1 is out of automatic action: {key} is 'maybe'")

@@ -1,0 +1,279 @@
+"""What changes between two looks of a driver: a host answers, a word expires, another HA node has an incident."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fakes.values import a_waiting_incident
+from fakes.world import World
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.schema import closed_incident, compute_node, open_incident
+from nova_ha.cluster.session import STALLED_AFTER_S
+from nova_ha.cluster.store import Operation
+from nova_ha.errors import NovaError, TryAgain
+from nova_ha.power import PowerReading, PowerState
+from nova_ha.recovery import operator
+from nova_ha.recovery.means import Answer, Sight
+from nova_ha.recovery.recover import recover, recover_all
+
+REPAIRED = {"forced_down": False, "enabled": True, "disabled_reason": ""}
+
+
+@pytest.fixture
+def world() -> World:
+    """c1 hangs, with two servers on it."""
+    world = World()
+    world.nova.add("c1", 2)
+    world.hang("c1")
+    return world
+
+
+def gate(world: World, node: str = "c1") -> Gate | None:
+    incident = world.incident(node)
+    return incident.gate if incident else None
+
+
+def once_written(world: World, node: str, part: bytes, happen: Callable[[], None]) -> None:
+    """Let it happen right before the node's incident is first written with this in it."""
+
+    def before(operations: Sequence[Operation]) -> None:
+        written = [o.value for o in operations if o.key == open_incident(node) and o.value]
+        if any(part in value for value in written):
+            world.store.before = None
+            happen()
+
+    world.store.before = before
+
+
+def reads_off(world: World, node: str) -> None:
+    """Its BMC is another machine's, which is off."""
+    world.bmcs[node].obeys = False
+    world.bmcs[node].power = lambda timeout_s: PowerReading(PowerState.OFF)  # type: ignore[method-assign]
+    world.nova.is_off = lambda host: host != node
+
+
+# --- until the power is cut ---
+
+
+@pytest.mark.fault(32)
+def test_a_host_that_answers_again_between_two_attempts_keeps_its_power(world: World) -> None:
+    """A switch had cut off the host and its BMC; it is back while the first attempt is being given up."""
+    world.bmcs["c1"].away = True
+
+    def back() -> None:
+        world.bmcs["c1"].away = False
+        world.revive("c1")
+
+    once_written(world, "c1", b"fence attempt 1 of 3 failed", back)
+    world.recover()
+    assert world.bmcs["c1"].commands == []
+    assert gate(world) is Gate.ANSWERS
+    assert world.leftovers() == []
+
+
+@pytest.mark.fault(32)
+def test_a_host_that_the_observers_see_again_between_two_attempts_keeps_its_power(world: World) -> None:
+    """The driver's own way to it is still cut, but not the one to its BMC."""
+    world.bmcs["c1"].away = True
+
+    def back() -> None:
+        world.bmcs["c1"].away = False
+        world.silent.pop("c1")
+        world.report()
+        world.silent["c1"] = 3
+
+    once_written(world, "c1", b"fence attempt 1 of 3 failed", back)
+    world.recover()
+    assert world.bmcs["c1"].commands == []
+    assert gate(world) is Gate.ANSWERS
+
+
+@pytest.mark.fault(19)
+def test_many_attempts_come_to_an_end_before_their_driver_counts_as_hung(world: World) -> None:
+    world.store.put("ha_cluster/config/fence/attempts", "20")
+    world.bmcs["c1"].away = True
+    slept: list[float] = []
+    sleep = world.clock.sleep
+
+    def noted(seconds: float) -> None:
+        slept.append(seconds)
+        sleep(seconds)
+
+    world.clock.sleep = noted  # type: ignore[method-assign]
+    world.recover()
+    assert gate(world) is Gate.BMC_UNREACHABLE
+    assert max(slept) < STALLED_AFTER_S / 10
+
+
+@pytest.mark.fault(15)
+def test_an_approval_given_between_the_look_and_the_claim_serves_this_incident_and_no_later_one(world: World) -> None:
+    once_written(
+        world, "c1", b'"claimed"', lambda: operator.approve(world.store.at("ha-2"), world.clock, ["c1"], by="ann")
+    )
+    world.recover()
+    assert world.store.value(compute_node("c1", "config/approval")) is None
+    world.bmcs["c1"].state = PowerState.ON
+    world.nova.hosts["c1"] = replace(world.nova.hosts["c1"], **REPAIRED)
+    world.revive("c1")
+    for leaf in ("status/failed", "status/recovered"):
+        world.store.put(compute_node("c1", leaf), "False")
+    world.clock.sleep(60)
+    world.hang("c1")
+    world.recover()
+    assert world.bmcs["c1"].commands == [PowerState.ON]
+    assert gate(world) is Gate.REPEAT
+
+
+@pytest.mark.fault(37)
+def test_a_word_that_expires_between_the_look_and_the_fence_lets_nothing_pass_that_it_had(world: World) -> None:
+    """While it held, nobody had asked for a quorum of the observers."""
+    world.bmcs["c1"].away = True
+    world.recover()
+    operator.confirm_off(world.store, world.clock, "c1", by="ann", until=world.clock.now() + timedelta(seconds=60))
+    world.report(without=["ha-2", "ha-3"])
+    world.bmcs["c1"].away = False
+    world.clock.advance(57)
+    once_written(world, "c1", b'"goes on after', lambda: world.clock.advance(4))
+    with pytest.raises(TryAgain, match="ann's word that it is off has expired"):
+        world.recover()
+    assert world.recover()["c1"].words.startswith("no-quorum")
+    assert world.bmcs["c1"].commands == []
+    world.report()
+    world.recover()
+    assert world.bmcs["c1"].commands == [PowerState.ON]
+    assert len(world.closed("c1")) == 1
+
+
+@pytest.mark.fault(21)
+def test_an_incident_that_came_and_went_between_the_look_and_the_claim_counts_for_the_storm_limit() -> None:
+    """The semaphore's record is absent before it and after it, so the claim does not notice."""
+    world = World(compute=5)
+    world.hang("c1", "c2", "c3")
+    world.driving |= {"ha-1", "ha-2"}
+    recover(world.means("ha-1"), "c1")
+    once_written(world, "c3", b'"claimed"', lambda: recover(world.means("ha-2"), "c2") and None)
+    recover(world.means("ha-1"), "c3")
+    assert [name for name in ("c1", "c2", "c3") if world.bmcs[name].commands] == ["c1", "c2"]
+    assert gate(world, "c3") is Gate.MAX_FAILED
+
+
+@pytest.mark.fault(21)
+def test_a_host_that_the_storm_limit_stops_does_not_stop_one_that_was_claimed_before() -> None:
+    world = World(compute=5)
+    world.hang("c1", "c2", "c3")
+    world.driving.add("ha-1")
+    recover(world.means("ha-1"), "c1")
+    held = a_waiting_incident("c3", Gate.MAX_FAILED, before=IncidentState.CLAIMED)
+    once_written(world, "c2", b'"claimed"', lambda: world.store.put(open_incident("c3"), held.to_kv()))
+    recover(world.means("ha-1"), "c2")
+    assert len(world.closed("c2")) == 1
+
+
+# --- after that ---
+
+
+@pytest.mark.fault(20)
+def test_where_nobody_can_tell_whether_it_answers_a_host_does_not_count_as_silent(world: World) -> None:
+    """The BMC is another machine's and its identity was never recorded, and the HA node is too busy to look."""
+    world.store.drop(compute_node("c1", "config/bmc/identity"))
+    reads_off(world, "c1")
+    looks: list[Sight] = []
+
+    def sight(node: object, limit_s: float) -> Sight:
+        answer = Sight(Answer.UNKNOWN, "not reached in time") if looks else Sight(Answer.SILENT, "timed out")
+        looks.append(answer)
+        return answer
+
+    world.driving.add("ha-1")
+    recover_all(replace(world.means("ha-1"), sight=sight))
+    assert gate(world) is Gate.NOT_SILENT
+    assert world.nova.calls == []
+
+
+@pytest.mark.fault(20)
+@pytest.mark.fault(30)
+def test_a_host_that_reported_while_nova_refused_to_force_it_down_is_not_forced_down(world: World) -> None:
+    reads_off(world, "c1")
+    world.nova.fail("force_down", NovaError("503"), 100)
+    world.recover()
+    assert gate(world) is Gate.NOVA_FAILS
+    world.nova.heal()
+    world.revive("c1")
+    world.clock.sleep(60)
+    world.recover()
+    assert gate(world) is Gate.NOT_SILENT
+    assert world.nova.calls == []
+    assert world.nova.hosts["c1"].up
+
+
+def test_an_incident_that_a_backup_brought_back_ends_over_its_record_in_history(world: World) -> None:
+    def restored() -> None:
+        incident = world.incident("c1")
+        assert incident is not None
+        world.store.put(closed_incident("c1", incident.started_key), incident.to_kv())
+
+    once_written(world, "c1", b'"evacuating"', restored)
+    assert world.recover()["c1"].outcome == "finished"
+    [incident] = world.closed("c1")
+    assert incident.state is IncidentState.FINISHED
+    assert world.leftovers() == []
+
+
+# --- one node's trouble is not another's ---
+
+
+@pytest.mark.fault(28)
+@pytest.mark.parametrize("before", ["finished", "withdrawn", "needs-operator"])
+def test_an_incident_edited_to_go_on_from_its_end_is_unreadable_and_the_others_are_recovered(
+    world: World, before: str
+) -> None:
+    world.hang("c2")
+    for name in ("c1", "c2"):
+        world.bmcs[name].away = True
+    world.recover()
+    incident = world.incident("c1")
+    assert incident is not None
+    world.store.put(open_incident("c1"), replace(incident, before=IncidentState(before)).to_kv())
+    for name in ("c1", "c2"):
+        world.bmcs[name].away = False
+    world.recover()
+    assert len(world.closed("c2")) == 1
+    assert world.bmcs["c1"].commands == []
+
+
+@pytest.mark.fault(28)
+def test_a_record_that_breaks_the_driver_of_one_node_holds_up_no_other(world: World) -> None:
+    world.nova.add("c1", 1, name="bad\ud800")
+    world.nova.add("c2", 1)
+    world.hang("c2")
+    with pytest.raises(UnicodeEncodeError):
+        world.recover()
+    assert len(world.closed("c2")) == 1
+    assert isinstance(world.incident("c1"), Incident)
+
+
+# --- and what does not matter ---
+
+
+@pytest.mark.fault(30)
+def test_an_operator_who_gives_the_service_a_reason_of_his_own_stops_nothing(world: World) -> None:
+    """Nova stamps the service anew, as if it had reported."""
+    noted: list[str] = []
+
+    def note(call: tuple[str, ...]) -> None:
+        if call[0] == "evacuate" and not noted:
+            noted.append(call[1])
+            service = world.nova.hosts["c1"]
+            later = world.clock.now() + timedelta(seconds=1)
+            world.nova.hosts["c1"] = replace(service, disabled_reason="INC-1234: mainboard", updated_at=later)
+
+    world.store.put("ha_cluster/config/recovery/concurrency", "1")
+    world.nova.before = note
+    world.recover()
+    assert noted
+    assert len(world.closed("c1")) == 1
+    assert not world.nova.servers("c1")

@@ -1,0 +1,218 @@
+"""The last look as a decision over values: each thing that must hold, one at a time, and all of them together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fakes.values import NOW, a_maintenance, a_node, a_view, a_waiting_incident, an_approval, an_incident
+from hypothesis import given
+from hypothesis import strategies as st
+from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.node import BMCConfig, Pause
+from nova_ha.cluster.policy import Policy, Quorum
+from nova_ha.cluster.schema import Problem
+from nova_ha.compute import ComputeService, ServiceReading
+from nova_ha.power import PowerReading, PowerState
+from nova_ha.probe.votes import NodeVotes
+from nova_ha.recovery.last_look import Ask, Findings, Go, LookAgain, Outcome, Wait, decide
+from nova_ha.recovery.means import Answer, Sight
+
+BMC = BMCConfig("127.0.0.9", "admin", "secret", identity="guid-c1")
+RECEIPT = Receipt("bmc", "ha-1", NOW)
+WORD = Receipt("operator", "ann", NOW, until=NOW + timedelta(hours=1))
+
+
+def a_service(host: str, *, silent_s: float = 60, **fields: Any) -> ServiceReading:
+    service = ComputeService(f"id-{host}", host, True, True, False, "", NOW - timedelta(seconds=silent_s))
+    return ServiceReading(replace(service, **fields), NOW)
+
+
+def findings(
+    node: dict[str, Any] | None = None,
+    incidents: tuple[Incident, ...] = (),
+    view: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Findings:
+    """What the last look finds of c1 when everything speaks for recovering it, but for what is given."""
+    failed = a_node("c1", **{"failed": True, "bmc": BMC, "recovered": bool(incidents), **(node or {})})
+    others = [a_node(f"c{n}") for n in range(2, 11)]
+    values: dict[str, Any] = {
+        "view": a_view([failed, *others], incidents, **(view or {})),
+        "votes": NodeVotes({"ha-1": 3, "ha-2": 3, "ha-3": 0}, {}),
+        "interval_s": 5,
+        "now": NOW,
+        "me": "ha-1",
+        "sight": Sight(Answer.SILENT, "timed out"),
+        "services": [a_service("c1"), a_service("ha-1"), a_service("c2")],
+        "identity": "GUID-C1",
+        "power": PowerReading(PowerState.ON),
+    }
+    return Findings(**{**values, **fields})
+
+
+def decided(found: Findings) -> Outcome:
+    return decide(found, "c1", found.view.incident("c1"))
+
+
+def test_a_failed_silent_host_is_claimed() -> None:
+    assert decided(findings()) == Go()
+
+
+PAUSE = Pause("ann", "work", "")
+WAITS: list[tuple[Gate, dict[str, Any]]] = [
+    (Gate.NOT_DUE, {"node": {"failed": False}}),
+    (Gate.NOT_DUE, {"node": {"recovered": True}}),
+    (Gate.NOT_DUE, {"node": {"lock_session": "s"}}),
+    (Gate.POLICY, {"view": {"policy_problems": (Problem("ha_cluster/config/x", "is wrong"),)}}),
+    (Gate.PAUSED, {"view": {"pause": PAUSE, "pause_index": 3}}),
+    (Gate.MAINTENANCE, {"node": {"maintenance": a_maintenance()}}),
+    (Gate.NO_QUORUM, {"votes": NodeVotes({"ha-1": 3, "ha-2": None, "ha-3": None}, {})}),
+    (Gate.NOVA_AWAY, {"services": None, "nova_trouble": "503"}),
+    (Gate.ANSWERS, {"sight": Sight(Answer.UNKNOWN, "too busy")}),
+    (Gate.OWN_HOST, {"me": "c1", "view": {"ha": ("ha-1", "c1")}, "votes": NodeVotes({"c1": 3, "ha-1": 3}, {})}),
+    (Gate.NO_TARGET, {"services": [a_service("c1"), a_service("ha-1", up=False)]}),
+    (Gate.NO_TARGET, {"services": [a_service("c1"), a_service("ha-1", enabled=False, disabled_reason="mine")]}),
+]
+QUESTIONS: list[tuple[Gate, dict[str, Any]]] = [
+    (Gate.ANSWERS, {"sight": Sight(Answer.ANSWERS, "a banner came")}),
+    (Gate.ANSWERS, {"votes": NodeVotes({"ha-1": 3, "ha-2": 0, "ha-3": 0}, {})}),
+    (Gate.OWN_HOST, {"me": "c1", "view": {"ha": ("c1",)}, "votes": NodeVotes({"c1": 3}, {})}),
+    (Gate.RUNTIME_CONFIG, {"node": {"runtime": None}}),
+    (Gate.RUNTIME_CONFIG, {"services": [a_service("ha-1"), a_service("c2")]}),
+    (
+        Gate.DISABLED_BY_OTHER,
+        {"services": [a_service("c1", enabled=False, disabled_reason="disks"), a_service("ha-1")]},
+    ),
+    (Gate.DISABLED_BY_OTHER, {"services": [a_service("c1", forced_down=True), a_service("ha-1")]}),
+    (Gate.NO_BMC, {"node": {"bmc": None}}),
+    (Gate.BMC_IDENTITY, {"identity": "guid-of-another"}),
+    (Gate.APPROVAL, {"view": {"policy": Policy(recovery_mode="approve")}}),
+    (Gate.REPEAT, {"view": {"closed": (("c1", NOW - timedelta(minutes=30)),)}}),
+    (Gate.MAX_FAILED, {"view": {"closed": tuple((f"c{n}", NOW) for n in (2, 3, 4))}}),
+]
+
+
+@pytest.mark.fault(24)
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(("gate", "given_"), WAITS)
+def test_what_may_pass_by_itself_is_waited_for(gate: Gate, given_: dict[str, Any]) -> None:
+    outcome = decided(findings(**given_))
+    assert isinstance(outcome, Wait), outcome
+    assert outcome.closed.gate is gate
+
+
+@pytest.mark.fault(20)
+@pytest.mark.fault(21)
+@pytest.mark.fault(23)
+@pytest.mark.fault(24)
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(("gate", "given_"), QUESTIONS)
+def test_what_only_a_human_can_judge_is_asked(gate: Gate, given_: dict[str, Any]) -> None:
+    outcome = decided(findings(**given_))
+    assert isinstance(outcome, Ask), outcome
+    assert outcome.closed.gate is gate
+
+
+@given(
+    st.lists(
+        st.sampled_from([values for gate, values in (*WAITS, *QUESTIONS) if gate is not Gate.OWN_HOST]), min_size=1
+    )
+)
+def test_no_combination_of_reasons_against_it_is_claimed(several: list[dict[str, Any]]) -> None:
+    merged: dict[str, Any] = {}
+    for values in several:
+        for name, value in values.items():
+            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
+    assert not isinstance(decided(findings(**merged)), Go)
+
+
+@pytest.mark.fault(5)
+@pytest.mark.parametrize("silent_s", [0, 3, 8])
+def test_a_nova_compute_that_reported_lately_is_looked_at_again(silent_s: float) -> None:
+    outcome = decided(findings(services=[a_service("c1", silent_s=silent_s), a_service("ha-1")]))
+    assert outcome == LookAgain(9 - silent_s)
+
+
+@pytest.mark.parametrize("gate", [Gate.REPEAT, Gate.MAX_FAILED, Gate.APPROVAL, Gate.ANSWERS, Gate.DISABLED_BY_OTHER])
+def test_an_approval_lets_the_gate_it_names_pass_and_no_other(gate: Gate) -> None:
+    given_ = dict(next(values for name, values in QUESTIONS if name is gate))
+    approved = findings(**{**given_, "node": {**given_.get("node", {}), "approval": an_approval(gate)}})
+    outcome = decided(approved)
+    assert isinstance(outcome, Go)
+    assert [closed.gate for closed in outcome.passed] == [gate]
+    other = Gate.OWN_HOST if gate is not Gate.OWN_HOST else Gate.REPEAT
+    for approval in (an_approval(other), an_approval(gate, ends_in_s=-1)):
+        refused = findings(**{**given_, "node": {**given_.get("node", {}), "approval": approval}})
+        assert isinstance(decided(refused), Ask)
+
+
+@pytest.mark.fault(20)
+def test_no_approval_not_even_one_written_by_hand_lets_another_machines_bmc_pass() -> None:
+    outcome = decided(findings(identity="guid-of-another", node={"approval": an_approval(*Gate)}))
+    assert isinstance(outcome, Ask)
+
+
+def test_an_orphan_with_its_receipt_needs_no_votes_and_no_silence() -> None:
+    orphan = an_incident("c1", IncidentState.EVACUATING, receipt=RECEIPT)
+    votes = NodeVotes({"ha-1": None, "ha-2": None, "ha-3": None}, {})
+    assert decided(findings(incidents=(orphan,), votes=votes, sight=Sight(Answer.ANSWERS, "x"))) == Go()
+
+
+def test_an_orphan_without_a_receipt_is_looked_at_like_a_new_one() -> None:
+    orphan = an_incident("c1", IncidentState.FENCING)
+    assert isinstance(decided(findings(incidents=(orphan,), sight=Sight(Answer.ANSWERS, "x"))), Ask)
+
+
+@pytest.mark.fault(37)
+def test_a_humans_word_that_it_is_off_does_not_hide_that_it_answers() -> None:
+    waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE, receipt=WORD)
+    assert decided(findings(incidents=(waiting,))) == Go()
+    outcome = decided(findings(incidents=(waiting,), sight=Sight(Answer.ANSWERS, "a banner came")))
+    assert isinstance(outcome, Ask)
+    fresh = [a_service("c1", silent_s=0), a_service("ha-1")]
+    assert isinstance(decided(findings(incidents=(waiting,), services=fresh)), LookAgain)
+
+
+@pytest.mark.fault(2)
+def test_a_bmc_that_was_away_is_waited_for_until_it_reads_again() -> None:
+    waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE)
+    away = PowerReading(PowerState.UNKNOWN, "timed out")
+    assert isinstance(decided(findings(incidents=(waiting,), power=away)), Wait)
+    assert decided(findings(incidents=(waiting,))) == Go()
+
+
+def test_a_forced_quorum_of_one_needs_one_vote_only() -> None:
+    policy = Policy(monitor_quorum=Quorum(1, forced=True))
+    votes = NodeVotes({"ha-1": 3, "ha-2": None, "ha-3": None}, {})
+    assert decided(findings(votes=votes, view={"policy": policy})) == Go()
+
+
+@pytest.mark.fault(25)
+def test_a_clock_that_jumped_ahead_ends_no_maintenance() -> None:
+    found = findings({"maintenance": a_maintenance()}, now=NOW + timedelta(days=1))
+    outcome = decided(found)
+    assert isinstance(outcome, Wait)
+    assert outcome.closed.gate is Gate.MAINTENANCE
+
+
+@pytest.mark.fault(25)
+def test_a_clock_that_fell_behind_prolongs_no_approval() -> None:
+    """It ended a minute ago by Nova's clock, and by ours it has an hour to go."""
+    ended = an_approval(Gate.APPROVAL, ends_in_s=-60)
+    policy = Policy(recovery_mode="approve")
+    found = findings({"approval": ended}, view={"policy": policy}, now=NOW - timedelta(hours=1))
+    outcome = decided(found)
+    assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is Gate.APPROVAL
+
+
+@pytest.mark.fault(25)
+def test_a_clock_that_jumped_ahead_forgets_no_earlier_incident() -> None:
+    found = findings(view={"closed": [("c1", NOW - timedelta(minutes=5))]}, now=NOW + timedelta(days=1))
+    outcome = decided(found)
+    assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is Gate.REPEAT

@@ -1,0 +1,469 @@
+"""What the operator decides: each is one transaction, wakes whoever waits for it, and is refused where wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from fakes.values import NOW, a_waiting_incident, an_incident
+from fakes.world import World
+from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT
+from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.node import Approval
+from nova_ha.cluster.schema import PAUSED, WAKE, compute_node, open_incident
+from nova_ha.cluster.store import Operation, lock
+from nova_ha.cluster.view import read_view
+from nova_ha.compute import VMState
+from nova_ha.errors import ConfigError, HAError, Refused, TryAgain
+from nova_ha.monitor.assess import assess
+from nova_ha.monitor.verdict import Count
+from nova_ha.probe.votes import read_votes
+from nova_ha.recovery.operator import (
+    approve,
+    confirm_off,
+    end_maintenance,
+    maintenance,
+    pause,
+    resume,
+    retry,
+)
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def given(world: World, incident: Incident | None = None, *, failed: bool = True) -> None:
+    """c1 as it is while its incident is open."""
+    world.store.put(compute_node("c1", "status/failed"), str(failed))
+    world.store.put(compute_node("c1", "status/recovered"), str(incident is not None))
+    if incident:
+        world.store.put(open_incident("c1"), incident.to_kv())
+
+
+def hold_the_lock(world: World) -> None:
+    session = world.store.create_session("driver", 3600, 30)
+    world.store.consul.commit([lock(compute_node("c1", "internal/.lock"), session)])
+
+
+def meanwhile(world: World, key: str) -> None:
+    """Somebody else writes the key between our read and our write."""
+
+    def write(_: Sequence[Operation]) -> None:
+        world.store.before = None
+        world.store.put(key, "something else")
+
+    world.store.before = write
+
+
+# --- every command ---
+
+COMMANDS: dict[str, tuple[Callable[[World], object], Incident | None, str]] = {
+    "approve": (
+        lambda w: approve(w.store, w.clock, ["c1"], by="ann"),
+        None,
+        compute_node("c1", "config/approval"),
+    ),
+    "pause": (lambda w: pause(w.store, w.clock, by="ann"), None, PAUSED),
+    "maintenance": (
+        lambda w: maintenance(w.store, w.clock, "c1", until=w.clock.now() + HOUR, by="ann"),
+        None,
+        compute_node("c1", "config/maintenance"),
+    ),
+    "confirm_off": (
+        lambda w: confirm_off(w.store, w.clock, "c1", by="ann"),
+        a_waiting_incident(gate=Gate.BMC_UNREACHABLE),
+        open_incident("c1"),
+    ),
+    "retry": (
+        lambda w: retry(w.store, w.clock, "c1", by="ann"),
+        a_waiting_incident(gate=Gate.NOT_OFF),
+        open_incident("c1"),
+    ),
+}
+GIVES_WORK = ("approve", "confirm_off", "retry")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_is_one_transaction_and_wakes_with_it_where_it_gives_work(world: World, name: str) -> None:
+    command, incident, key = COMMANDS[name]
+    given(world, incident)
+    command(world)
+    [operations] = world.store.commits
+    assert key in {operation.key for operation in operations}
+    assert (WAKE in {operation.key for operation in operations}) is (name in GIVES_WORK)
+    assert {o.key for o in operations if o.verb in ("set", "delete")} <= {WAKE}, "writes depend on what was read"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_writes_nothing_where_somebody_else_wrote_meanwhile(world: World, name: str) -> None:
+    command, incident, key = COMMANDS[name]
+    given(world, incident)
+    meanwhile(world, key)
+    with pytest.raises(TryAgain, match=key.replace(".", r"\.")):
+        command(world)
+    assert world.store.value(WAKE) is None
+
+
+@pytest.mark.parametrize("name", ["confirm_off", "retry", "maintenance"])
+def test_what_must_not_disturb_a_driver_is_refused_while_one_holds_the_lock(world: World, name: str) -> None:
+    command, incident, _ = COMMANDS[name]
+    given(world, incident)
+    hold_the_lock(world)
+    with pytest.raises(Refused, match=r"internal/\.lock is held: ha-1|internal/\.lock is held: somebody") as caught:
+        command(world)
+    assert caught.value.remedy
+    assert world.store.commits == []
+
+
+@pytest.mark.parametrize("name", ["confirm_off", "retry", "maintenance"])
+def test_a_driver_that_claims_between_the_look_and_the_write_wins(world: World, name: str) -> None:
+    command, incident, _ = COMMANDS[name]
+    given(world, incident)
+
+    def claimed(_: Sequence[Operation]) -> None:
+        world.store.before = None
+        hold_the_lock(world)
+
+    world.store.before = claimed
+    with pytest.raises(TryAgain, match="lock"):
+        command(world)
+
+
+@pytest.mark.parametrize("name", ["confirm_off", "retry", "maintenance"])
+def test_an_incident_that_cannot_be_read_is_named_and_left_alone(world: World, name: str) -> None:
+    given(world, a_waiting_incident())
+    world.store.put(open_incident("c1"), "{")
+    with pytest.raises(Refused, match=open_incident("c1")):
+        COMMANDS[name][0](world)
+    assert world.store.value(open_incident("c1")) == "{"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda w: approve(w.store, w.clock, ["c1", "c99"], by="ann"),
+        lambda w: maintenance(w.store, w.clock, "c99", until=NOW + 9 * HOUR, by="ann"),
+        lambda w: end_maintenance(w.store, w.clock, "c99"),
+        lambda w: confirm_off(w.store, w.clock, "c99", by="ann"),
+        lambda w: retry(w.store, w.clock, "ha-1", by="ann"),
+    ],
+)
+def test_a_node_that_nobody_registered_is_an_error(world: World, command: Callable[[World], object]) -> None:
+    with pytest.raises(ConfigError, match="no compute node"):
+        command(world)
+    assert world.store.commits == []
+
+
+@pytest.mark.parametrize("by", ["", " ", "a\nb"])
+def test_a_decision_has_an_author(world: World, by: str) -> None:
+    given(world, a_waiting_incident(gate=Gate.NO_BMC))
+    for command in (
+        lambda: approve(world.store, world.clock, ["c1"], by=by),
+        lambda: pause(world.store, world.clock, by=by),
+        lambda: confirm_off(world.store, world.clock, "c1", by=by),
+        lambda: retry(world.store, world.clock, "c1", by=by),
+    ):
+        with pytest.raises(ConfigError, match="name"):
+            command()
+    with pytest.raises(ConfigError, match="reason"):
+        pause(world.store, world.clock, by="ann", why="two\nlines")
+    assert world.store.commits == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda w, t: approve(w.store, w.clock, ["c1"], by="ann", until=t),
+        lambda w, t: maintenance(w.store, w.clock, "c1", until=t, by="ann"),
+        lambda w, t: confirm_off(w.store, w.clock, "c1", by="ann", until=t),
+    ],
+)
+def test_what_would_have_ended_already_is_an_error(world: World, command: Callable[..., object]) -> None:
+    given(world, a_waiting_incident(gate=Gate.NO_BMC))
+    with pytest.raises(ConfigError, match="ended already"):
+        command(world, world.clock.now())
+
+
+# --- approve ---
+
+
+def test_an_approval_names_the_default_gates_for_an_hour(world: World) -> None:
+    done = approve(world.store, world.clock, ["c1", "c2", "c1"], by="ann", why="seen it")
+    approval = read_view(world.store).compute_nodes["c2"].approval
+    assert approval == Approval("ann", "seen it", NOW + HOUR, tuple(gate.value for gate in APPROVED_BY_DEFAULT))
+    assert (done.nodes, done.until) == (("c1", "c2"), NOW + HOUR)
+
+
+def test_a_later_approval_replaces_the_first(world: World) -> None:
+    approve(world.store, world.clock, ["c1"], by="ann")
+    approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
+    approval = read_view(world.store).compute_nodes["c1"].approval
+    assert approval is not None
+    assert (approval.by, approval.gates) == ("bob", ("answers",))
+
+
+@pytest.mark.parametrize("gate", [gate for gate in Gate if gate not in APPROVABLE])
+def test_a_gate_of_evidence_cannot_be_approved(world: World, gate: Gate) -> None:
+    with pytest.raises(ConfigError, match=gate.value):
+        approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.REPEAT, gate])
+    assert world.store.commits == []
+
+
+def test_an_approval_says_which_gate_it_does_not_open(world: World) -> None:
+    given(world, a_waiting_incident(gate=Gate.ANSWERS))
+    assert approve(world.store, world.clock, ["c1", "c2"], by="ann").still_closed == {"c1": Gate.ANSWERS}
+    assert approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.ANSWERS]).still_closed == {}
+
+
+def test_a_hundred_nodes_are_approved_each_transaction_with_its_wake(world: World) -> None:
+    big = World(compute=100)
+    approve(big.store, big.clock, big.names, by="ann")
+    assert all(node.approval for node in read_view(big.store).compute_nodes.values())
+    assert all(WAKE in {o.key for o in operations} for operations in big.store.commits)
+
+
+# --- pause and resume ---
+
+
+@pytest.mark.fault(37)
+def test_a_pause_is_known_to_all_until_it_is_resumed(world: World) -> None:
+    present, new = pause(world.store, world.clock, by="ann", why="upgrade")
+    assert new
+    assert read_view(world.store).pause == present
+    assert resume(world.store) == present
+    assert not read_view(world.store).paused
+    assert world.store.value(WAKE)
+
+
+def test_a_second_pause_leaves_the_first_in_force(world: World) -> None:
+    first, _ = pause(world.store, world.clock, by="ann")
+    assert pause(world.store, world.clock, by="bob") == (first, False)
+
+
+def test_resuming_what_is_not_paused_does_nothing(world: World) -> None:
+    assert resume(world.store) is None
+    assert world.store.commits == []
+
+
+def test_a_garbled_pause_can_be_resumed(world: World) -> None:
+    world.store.put(PAUSED, b"\xff")
+    assert resume(world.store) is not None
+    assert not read_view(world.store).paused
+
+
+# --- maintenance ---
+
+
+def test_a_maintenance_lasts_until_it_is_ended(world: World) -> None:
+    until = world.clock.now() + HOUR
+    maintenance(world.store, world.clock, "c1", until=until, by="ann", why="disk")
+    assert read_view(world.store).compute_nodes["c1"].maintained(until - timedelta(seconds=1))
+    assert end_maintenance(world.store, world.clock, "c1")
+    assert not read_view(world.store).compute_nodes["c1"].maintained(world.clock.now())
+    assert world.store.value(WAKE)
+    assert not end_maintenance(world.store, world.clock, "c1")
+
+
+def test_a_host_that_boots_when_its_maintenance_is_ended_early_is_counted_from_one(world: World) -> None:
+    maintenance(world.store, world.clock, "c1", until=world.clock.now() + HOUR, by="ann")
+    world.hang("c1", failed=False)
+    end_maintenance(world.store, world.clock, "c1")
+    view = read_view(world.store)
+    verdict = assess(view, read_votes(world.store, view), "c1", world.clock.now())
+    assert verdict == Count(1)
+
+
+def test_a_maintenance_that_cannot_be_read_can_be_ended(world: World) -> None:
+    world.store.put(compute_node("c1", "config/maintenance"), "garbled")
+    assert end_maintenance(world.store, world.clock, "c1")
+    assert world.store.value(compute_node("c1", "config/maintenance")) is None
+
+
+def test_a_maintenance_can_be_made_longer(world: World) -> None:
+    for hours in (1, 3):
+        maintenance(world.store, world.clock, "c1", until=world.clock.now() + hours * HOUR, by="ann")
+    assert read_view(world.store).compute_nodes["c1"].maintained(world.clock.now() + 2 * HOUR)
+
+
+def test_ending_no_maintenance_does_nothing(world: World) -> None:
+    assert not end_maintenance(world.store, world.clock, "c1")
+    assert world.store.commits == []
+
+
+# --- confirm-off ---
+
+
+@pytest.mark.fault(37)
+@pytest.mark.parametrize("gate", ANSWERED_BY_A_RECEIPT)
+def test_the_operators_word_is_a_receipt_with_an_end(world: World, gate: Gate) -> None:
+    given(world, a_waiting_incident(gate=gate))
+    receipt = confirm_off(world.store, world.clock, "c1", by="ann", why="pulled the plug")
+    incident = world.incident("c1")
+    assert incident is not None
+    assert incident.receipt == receipt == Receipt("operator", "ann", NOW, until=NOW + HOUR, why="pulled the plug")
+    assert incident.state is IncidentState.NEEDS_OPERATOR
+    assert "ann" in incident.steps[-1].by
+
+
+@pytest.mark.parametrize("gate", [gate for gate in Gate if gate not in ANSWERED_BY_A_RECEIPT])
+def test_a_question_that_it_does_not_answer_is_named(world: World, gate: Gate) -> None:
+    given(world, a_waiting_incident(gate=gate))
+    with pytest.raises(Refused, match=gate.value):
+        confirm_off(world.store, world.clock, "c1", by="ann")
+
+
+@pytest.mark.parametrize(
+    ("incident", "failed"),
+    [
+        (None, True),
+        (an_incident(state=IncidentState.FENCING), False),
+        (an_incident(state=IncidentState.FENCING), True),
+        (an_incident(state=IncidentState.WITHDRAWN), True),
+        (a_waiting_incident(gate=Gate.NO_BMC), False),
+    ],
+)
+def test_a_word_that_nobody_waits_for_is_refused(world: World, incident: Incident | None, failed: bool) -> None:
+    given(world, incident, failed=failed)
+    with pytest.raises(Refused) as caught:
+        confirm_off(world.store, world.clock, "c1", by="ann")
+    assert caught.value.remedy
+    assert world.store.commits == []
+
+
+@pytest.mark.fault(37)
+def test_a_recovery_goes_on_after_the_operators_word(world: World) -> None:
+    servers = world.nova.add("c1", 2)
+    world.bmcs["c1"].away = True
+    world.hang("c1")
+    world.recover()
+    incident = world.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.BMC_UNREACHABLE
+    world.nova.power_lost("c1")
+    world.nova.is_off = lambda host: True
+    confirm_off(world.store, world.clock, "c1", by="ann")
+    assert world.recover()["c1"].outcome == "finished"
+    assert {world.nova.inventory[server].host for server in servers} == {"ha-1"}
+
+
+# --- retry ---
+
+
+@pytest.mark.parametrize("state", [IncidentState.NEEDS_OPERATOR, IncidentState.WITHDRAWN])
+def test_a_retry_archives_what_waits_and_lets_the_node_be_claimed_anew(world: World, state: IncidentState) -> None:
+    waiting = replace(a_waiting_incident(gate=Gate.NOT_OFF), state=state, before=IncidentState.FENCING)
+    given(world, waiting)
+    done = retry(world.store, world.clock, "c1", by="ann")
+    [past] = world.closed("c1")
+    assert done.archived == past.started_key
+    assert (past.state, past.steps[-1].by, past.steps[-1].what) == (IncidentState.WITHDRAWN, "ann", "node retry")
+    assert world.incident("c1") is None
+    assert not read_view(world.store).compute_nodes["c1"].recovered
+
+
+def test_a_retry_after_a_finished_recovery_lets_the_node_be_claimed_anew(world: World) -> None:
+    given(world)
+    world.store.put(compute_node("c1", "status/recovered"), "True")
+    assert retry(world.store, world.clock, "c1", by="ann").archived == ""
+    assert not read_view(world.store).compute_nodes["c1"].recovered
+
+
+def test_a_retry_can_be_repeated(world: World) -> None:
+    given(world, a_waiting_incident(gate=Gate.NOT_OFF))
+    retry(world.store, world.clock, "c1", by="ann")
+    first = world.store.value(WAKE)
+    retry(world.store, world.clock, "c1", by="ann")
+    assert world.store.value(WAKE) != first
+    assert len(world.closed("c1")) == 1
+
+
+def test_a_retry_is_an_approval_of_one_more_incident_and_keeps_what_was_approved(world: World) -> None:
+    given(world, a_waiting_incident(gate=Gate.NOT_OFF))
+    until = world.clock.now() + 5 * HOUR
+    approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS], until=until)
+    retry(world.store, world.clock, "c1", by="ann")
+    approval = read_view(world.store).compute_nodes["c1"].approval
+    assert approval is not None
+    assert approval.gates == ("answers", "repeat", "approval")
+    assert approval.until == until
+
+
+def test_an_approval_that_has_expired_is_not_revived_by_a_retry(world: World) -> None:
+    given(world, a_waiting_incident(gate=Gate.NOT_OFF))
+    approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
+    world.clock.advance(2 * 3600)
+    retry(world.store, world.clock, "c1", by="ann")
+    approval = read_view(world.store).compute_nodes["c1"].approval
+    assert approval is not None
+    assert approval.gates == ("repeat", "approval")
+    assert approval.until == world.clock.now() + HOUR
+
+
+def test_a_node_that_is_not_failed_is_not_retried(world: World) -> None:
+    given(world, failed=False)
+    with pytest.raises(Refused, match="is not failed"):
+        retry(world.store, world.clock, "c1", by="ann")
+
+
+def test_an_orphan_is_taken_over_and_not_retried(world: World) -> None:
+    given(world, an_incident(state=IncidentState.EVACUATING))
+    with pytest.raises(Refused, match="takes it over"):
+        retry(world.store, world.clock, "c1", by="ann")
+
+
+def test_a_node_whose_keys_are_wrong_is_not_retried(world: World) -> None:
+    given(world, a_waiting_incident())
+    world.store.put(compute_node("c1", "config/bmc/port"), "many")
+    with pytest.raises(Refused, match="config/bmc/port"):
+        retry(world.store, world.clock, "c1", by="ann")
+
+
+def test_a_retry_recovers_what_the_first_incident_left_with_a_fresh_fence(world: World) -> None:
+    """Within the window of repeat offenders, and without another approval."""
+    [left] = world.nova.add("c1", vm_state=VMState.BUILDING)
+    world.hang("c1")
+    assert world.recover()["c1"].outcome == "finished"
+    world.nova.inventory[left] = replace(world.nova.inventory[left], vm_state=VMState.ACTIVE)
+    retry(world.store, world.clock, "c1", by="ann")
+    assert world.recover()["c1"].outcome == "finished"
+    assert world.nova.inventory[left].host == "ha-1"
+    assert len(world.bmcs["c1"].commands) == 2
+    assert len(world.closed("c1")) == 2
+    assert world.leftovers() == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_answer_of_consul_is_passed_on_as_unknown(world: World, name: str) -> None:
+    command, incident, _ = COMMANDS[name]
+    given(world, incident)
+    world.store.mute = True
+    with pytest.raises(HAError, match="did not answer"):
+        command(world)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda world: approve(world.store, world.clock, ["c1"], by="ann"),
+        lambda world: maintenance(world.store, world.clock, "c1", until=world.clock.now() + HOUR, by="ann"),
+    ],
+    ids=["approve", "maintenance"],
+)
+def test_a_node_that_was_removed_meanwhile_is_not_brought_back(
+    world: World, command: Callable[[World], object]
+) -> None:
+    def removed(operations: Sequence[Operation]) -> None:
+        world.store.before = None
+        world.store.drop(compute_node("c1"))
+
+    world.store.before = removed
+    with pytest.raises(TryAgain):
+        command(world)
+    assert world.store.keys(compute_node("c1")) == []

@@ -1,0 +1,148 @@
+"""What protects servers on their way: faults 29 to 31 and 33."""
+
+# ruff: noqa: E501 (lines of the product, as they are)
+from __future__ import annotations
+
+from unprotected.removal import Edit, Removal, removal
+
+EVACUATION = "lib/nova_ha/recovery/evacuation.py"
+FOLLOWING = "lib/nova_ha/recovery/following.py"
+FORCE_DOWN = "lib/nova_ha/recovery/force_down.py"
+LOOK = "lib/nova_ha/recovery/last_look.py"
+
+REMOVALS: tuple[Removal, ...] = (
+    removal(
+        29,
+        "what the last incident had asked for is followed by the next one",
+        Edit(EVACUATION, "    asked = {} if incident.listed else _asked_before(driver)\n", "    asked = {}\n"),
+        tests="recovery/test_recovery_moved_servers.py::"
+        "test_a_retry_right_after_a_lost_answer_follows_what_nova_may_still_do",
+    ),
+    removal(
+        31,
+        "only what is still on the failed host is asked for",
+        Edit(EVACUATION, "            if server in kept:\n", "            if False:\n"),
+        tests="recovery/test_recovery_moved_servers.py::"
+        "test_a_server_that_somebody_moves_while_it_waits_its_turn_is_left_where_it_is",
+    ),
+    removal(
+        29,
+        "an intent without a migration is watched before it is sent again",
+        Edit(FOLLOWING, "UNSEEN_S = 60.0", "UNSEEN_S = 0.0"),
+        tests=(
+            "test_fault_nova.py::test_an_evacuation_that_begins_long_after_its_answer_was_lost_is_not_sent_twice",
+            "recovery/test_recovery_whole.py::"
+            "test_an_evacuation_that_nova_begins_long_after_its_answer_was_lost_is_not_sent_again",
+        ),
+    ),
+    removal(
+        29,
+        "an error of Nova means unknown, and is borne for a while",
+        Edit(EVACUATION, "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
+        Edit("lib/nova_ha/recovery/driver.py", "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
+        tests="test_fault_nova.py::test_reads_that_fail_for_a_while_conclude_nothing",
+    ),
+    removal(
+        29,
+        "what stopped at Nova goes on by itself",
+        Edit(
+            "lib/nova_ha/cluster/gate.py",
+            "in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.NO_TARGET, Gate.NOVA_AWAY)",
+            "in (Gate.BMC_UNREACHABLE, Gate.NO_TARGET, Gate.NOVA_AWAY)",
+        ),
+        tests="test_fault_nova.py::test_a_nova_that_stays_away_is_waited_for_and_the_recovery_goes_on_by_itself",
+    ),
+    removal(
+        29,
+        "while Nova cannot be asked nothing is claimed",
+        Edit(LOOK, "    if findings.services is None:\n", "    if False:\n"),
+        tests="test_fault_nova.py::test_a_nova_that_is_away_at_the_last_look_is_waited_for_and_nothing_is_fenced",
+    ),
+    removal(
+        30,
+        "the force-down is read again before each batch",
+        Edit(
+            EVACUATION,
+            "        if reading is None or reading.service.up or not reading.service.forced_down:\n",
+            "        if False:\n",
+        ),
+        tests=(
+            "test_fault_return.py::test_a_force_down_that_is_lost_stops_everything",
+            "recovery/test_recovery_whole.py::test_a_force_down_that_somebody_undid_stops_the_evacuation",
+        ),
+    ),
+    removal(
+        30,
+        "the force-down is read back before a server is asked for",
+        Edit(FORCE_DOWN, "    if service.up or not service.forced_down or service.enabled:\n", "    if False:\n"),
+        Edit(
+            EVACUATION,
+            "        if reading is None or reading.service.up or not reading.service.forced_down:\n",
+            "        if False:\n",
+        ),
+        tests="test_fault_return.py::test_a_service_that_reads_up_right_after_it_was_forced_down_stops_everything",
+    ),
+    removal(
+        31,
+        "a refusal for one server is not one for all",
+        Edit(
+            EVACUATION,
+            "        except (EvacuationRefused, NoSuchHost) as refusal:\n",
+            "        except (EvacuationRefused, NoSuchHost) as refusal:\n            raise NeedsOperator(Gate.NOVA_FAILS, str(refusal)) from refusal\n",
+        ),
+        tests="test_fault_nova.py::test_each_server_ends_named_and_what_can_be_rebuilt_is",
+    ),
+    removal(
+        31,
+        "a server that fails is tried again elsewhere, and then named",
+        Edit(EVACUATION, "targets[min(progress.attempts, len(targets) - 1)]", "targets[0]"),
+        tests="recovery/test_recovery_whole.py::test_a_full_ha_node_falls_back_to_the_scheduler",
+    ),
+    removal(
+        31,
+        "tries are bounded",
+        Edit(FOLLOWING, "    if progress.attempts >= attempts:\n", "    if progress.attempts >= 2 * attempts:\n"),
+        tests="test_fault_nova.py::test_no_valid_host_on_the_ha_node_goes_to_the_scheduler_and_nowhere_ends_named",
+    ),
+    removal(
+        33,
+        "a server on its way to a host that was fenced is asked for again",
+        Edit(FOLLOWING, "    if destination_fenced:\n", "    if False:\n"),
+        tests="test_fault_second_host.py::"
+        "test_servers_on_their_way_to_a_host_that_dies_too_are_sent_elsewhere_once_it_is_fenced",
+    ),
+    removal(
+        33,
+        "a server on its way to a host that nobody fenced is not",
+        Edit(FOLLOWING, "    if destination_fenced:\n", "    if waited_s > server_timeout_s:\n"),
+        Edit(
+            EVACUATION,
+            "            if record.status.open and not fenced_by_us(services.get(record.destination)):\n",
+            "            if False:\n",
+        ),
+        tests="test_fault_second_host.py::"
+        "test_servers_on_their_way_to_an_ha_node_that_dies_are_named_and_not_asked_for_again",
+    ),
+    removal(
+        33,
+        "a third host meanwhile is one too many",
+        Edit(
+            "lib/nova_ha/monitor/storm.py",
+            '        return "has an open incident"\n    if node.failed',
+            '        return ""\n    if node.failed',
+        ),
+        Edit("lib/nova_ha/monitor/storm.py", '        return "had an incident"\n', '        return ""\n'),
+        Edit(LOOK, "    if len(nodes) > limit:\n", "    if False:\n"),
+        tests="test_fault_second_host.py::test_a_third_host_meanwhile_is_one_too_many",
+    ),
+    removal(
+        33,
+        "after one host the next one is looked for",
+        Edit(
+            "lib/nova_ha/recovery/recover.py",
+            "        view = read_view(means.store)\n\n\ndef refuse",
+            "        return results\n\n\ndef refuse",
+        ),
+        tests="test_fault_second_host.py::test_with_one_ha_node_the_second_host_waits_its_turn",
+    ),
+)

@@ -1,0 +1,9 @@
+"""All removals, by the faults' rows."""
+
+from __future__ import annotations
+
+from unprotected import driving, moving, observing, power
+from unprotected.removal import Removal
+
+EVERY = (*power.REMOVALS, *observing.REMOVALS, *driving.REMOVALS, *moving.REMOVALS)
+REMOVALS: tuple[Removal, ...] = tuple(sorted(EVERY, key=lambda removal: (removal.process, removal.faults)))
