@@ -36,14 +36,16 @@ def test_an_incident_ends_recovered_when_consul_is_away_for_a_while_in_the_middl
     cloud.slow_spawn(4, *cloud.servers_of(host))
     host.hang()
     cloud.reached(host, IncidentState.FENCING)
+    log = len(cloud.drivers_log)
     for server in cloud.consul.servers:
         server.suspend()
-    log = len(cloud.drivers_log)
-    cloud.wait(lambda: "Consul did not answer in time" in cloud.drivers_log[log:], "the driver to notice")
-    with pytest.raises(ConsulError):
-        cloud.view()
-    for server in cloud.consul.servers:
-        server.resume()
+    try:
+        cloud.wait(lambda: "not renewed: Consul" in cloud.drivers_log[log:], "the driver to notice")
+        with pytest.raises(ConsulError):
+            cloud.view()
+    finally:
+        for server in cloud.consul.servers:
+            server.resume()
     cloud.audit_recovered(host)
 
 
