@@ -91,7 +91,7 @@ class Agent:
     def start(self) -> None:
         """Start it (again) with the data that it has, and wait until its API answers."""
         self._child.start()
-        until(self._answers, f"the API of {self.name}", within_s=20)
+        until(self._answers, f"the API of {self.name}", within_s=60)
 
     def stop(self) -> None:
         """End it by SIGTERM: it does not leave the cluster, as `leave_on_terminate` is false."""

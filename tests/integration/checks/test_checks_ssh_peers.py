@@ -122,7 +122,7 @@ def test_a_server_with_too_many_logins_is_unknown(tmp_path: Path, network: Netwo
 
         # The look that saw the server listen counts as one of the two for as long as its end is not noticed.
         for _ in range(2):
-            until(held_login, "a login that is not turned away", within_s=20)
+            until(held_login, "a login that is not turned away", within_s=60)
         assert login(sshd.config) == unknown("its SSH server turns us away for now: too many connections")
 
 

@@ -18,7 +18,7 @@ from nova_ha.sandbox.consul import commands_path
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster
 
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 BIN = Path(sys.executable).parent
 # What runs in place of the check on each HA node, and what the votes then say of it.
 BROKEN = {

@@ -22,7 +22,7 @@ from support.sshd import SSHD, start_sshd
 BIN = Path(sys.executable).parent
 FAILURES, RECOVERY = "nova-ha-handle-failures", "nova-ha-handle-recovery"
 THRESHOLD = 3
-PATIENCE_S = 90.0
+PATIENCE_S = 240.0
 
 
 def settings(folder: Path) -> dict[str, object]:

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-LIMIT_S = 150.0
+LIMIT_S = 300.0
 
 
 class Driver:

@@ -85,7 +85,7 @@ class SSHD:
     def start(self) -> None:
         """Start it and wait until it listens."""
         self._child.start()
-        until(self._listens, f"sshd to listen ({self._child.last_words()})", within_s=20)
+        until(self._listens, f"sshd to listen ({self._child.last_words()})", within_s=60)
 
     def kill(self) -> None:
         """End it and all that it started, and wait for that. Idempotent."""
