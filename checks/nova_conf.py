@@ -47,8 +47,16 @@ def _options(files: Sequence[Path]) -> dict[str, str]:
         try:
             parser.read_string(file.read_text(encoding="utf-8"), str(file))
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            raise ConfigError(f"{file} cannot be read ({' '.join(str(error).split())})") from error
+            raise ConfigError(f"{file} cannot be read ({_without_content(error)})") from None
     return {name: value.strip() for name, value in parser.defaults().items() if value}
+
+
+def _without_content(error: Exception) -> str:
+    """Say what is wrong with a file, and nothing of what is in it: there are passwords."""
+    if isinstance(error, configparser.ParsingError):
+        lines = [getattr(error, "lineno", 0)] if hasattr(error, "lineno") else [number for number, _ in error.errors]
+        return f"line {', '.join(map(str, lines))} is no section and no option of one"
+    return error.strerror or type(error).__name__ if isinstance(error, OSError) else type(error).__name__
 
 
 def _substituted(options: Mapping[str, str], name: str, depth: int = 5) -> str:

@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import click
 from nova_ha.clock import SystemClock
@@ -23,6 +24,9 @@ from nova_ha.power import BMC, BMCAddress
 from nova_ha.printable import printable
 from nova_ha.recovery.detached import detach
 from nova_ha.recovery.means import Answer, Means, Sight
+
+if TYPE_CHECKING:
+    from nova_ha.recovery.recover import Result
 
 log = logging.getLogger(__name__)
 
@@ -60,12 +64,14 @@ def bmc_of(node: ComputeNode) -> BMC:
 
 def sight_of(node: ComputeNode, limit_s: float) -> Sight:
     """Return whether the node answers SSH from here; a banner is an answer."""
+    from nova_ha.probe.reach import NO_BANNER
     from nova_ha.probe.sighting import State
     from nova_ha.probe.ssh import sight
 
     answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
     seen = sight(node.ssh, limit_s)
-    return Sight(answers[seen.state], seen.why or "a banner came")
+    connected = seen.state is State.WELL or NO_BANNER in seen.why
+    return Sight(answers[seen.state], seen.why or "a banner came", connected)
 
 
 def _stopping_on_sigterm() -> Callable[[], bool]:
@@ -78,11 +84,12 @@ def _stopping_on_sigterm() -> Callable[[], bool]:
 @click.option("--node", "nodes", multiple=True, metavar="NODE", help="Only this compute node; may be repeated.")
 @click.option("--dry-run", is_flag=True, help="Say what is due and what the last look finds; change nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
-def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """Recover the failed nodes that are due, in the foreground.
 
     It claims one node at a time, fences it, evacuates its servers and goes on with the next. A second one
-    started beside it finds the locks held and leaves it alone. SIGTERM stops it between two steps.
+    started beside it finds the locks held and leaves it alone. SIGTERM stops it between two steps. It exits with 3
+    where a gate is closed or an incident asks for you, with 75 where the timer will try again by itself.
 
     Example: nova-ha handle recovery --node compute-7
     """
@@ -98,11 +105,21 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     results = dry_run_all(means, nodes) if dry_run else recover_all(means, nodes)
     if as_json:
         click.echo(json.dumps({r.node: {"outcome": r.outcome, "words": r.words} for r in results.values()}))
-        return
-    for result in results.values():
-        click.echo(printable(f"{result.node}: {result.outcome}: {result.words}"))
-    if not results:
-        click.echo("nothing is due")
+    else:
+        for result in results.values():
+            click.echo(printable(f"{result.node}: {result.outcome}: {result.words}"))
+        if not results:
+            click.echo("nothing is due")
+    codes = {_exit_code(result) for result in results.values()}
+    return next((code for code in (ExitCode.REFUSED, ExitCode.TRY_AGAIN) if code in codes), ExitCode.DONE)
+
+
+def _exit_code(result: Result) -> ExitCode:
+    from nova_ha.cluster.gate import TRIED_AGAIN
+
+    if result.outcome == "waits":
+        return ExitCode.TRY_AGAIN if result.gate in (None, *TRIED_AGAIN) else ExitCode.REFUSED
+    return ExitCode.REFUSED if result.outcome == "needs-operator" else ExitCode.DONE
 
 
 def handle() -> int:

@@ -124,6 +124,28 @@ REMOVALS: tuple[Removal, ...] = (
         "test_servers_on_their_way_to_an_ha_node_that_dies_are_named_and_not_asked_for_again",
     ),
     removal(
+        (25, 29),
+        "what an earlier incident asked for is followed, however long ago by anybody's clock",
+        Edit(
+            "lib/nova_ha/recovery/evacuation.py",
+            "        if progress.state is ServerState.ASKED\n    }",
+            "        if progress.state is ServerState.ASKED and progress.asked_at\n"
+            "        and abs((driver.means.clock.now() - progress.asked_at).total_seconds()) < 600\n    }",
+        ),
+        tests="test_fault_old_requests.py::test_a_lost_request_is_not_sent_again_though_clocks_differ",
+    ),
+    removal(
+        31,
+        "a record from before the host was back keeps no server",
+        Edit(
+            "lib/nova_ha/recovery/evacuation.py",
+            "            if record.status is MigrationStatus.COMPLETED:\n                break",
+            "            if False:\n                break",
+        ),
+        tests="test_fault_old_requests.py::"
+        "test_a_record_that_stays_open_from_before_the_host_was_back_keeps_no_server",
+    ),
+    removal(
         33,
         "a third host meanwhile is one too many",
         Edit(

@@ -27,7 +27,9 @@ POWER_ON_AGAIN = Edit(
 )
 
 REPORTS_COUNT_NOT = (
-    Edit("lib/nova_ha/recovery/force_down.py", "        _refuse_if_it_reported(driver, service)\n", ""),
+    Edit(
+        "lib/nova_ha/recovery/force_down.py", "    _refuse_if_it_reported(driver, service)\n    if not", "    if not"
+    ),
     Edit(
         "lib/nova_ha/recovery/silence.py",
         "        if stamp == self._driver.incident.service_seen:\n",
@@ -185,6 +187,35 @@ REMOVALS: tuple[Removal, ...] = (
             "test_fault_return.py::test_a_host_that_answers_again_before_the_claim_keeps_its_power",
             "test_fault_return.py::test_a_host_that_answers_again_while_nobody_drives_keeps_its_power",
         ),
+    ),
+    removal(
+        (17, 20),
+        "after the fence a connection that is taken is a sign of life",
+        Edit(FENCING, "Answer.ANSWERS or sight.connected:\n", "Answer.ANSWERS:\n"),
+        tests="test_fault_silence.py::"
+        "test_a_hung_host_that_takes_connections_after_its_bmc_reads_off_keeps_its_servers",
+    ),
+    removal(
+        (11, 30),
+        "reports since the fence count for whoever goes on",
+        Edit(
+            "lib/nova_ha/recovery/force_down.py",
+            "    _refuse_if_it_reported(driver, service)\n    if not service.forced_down:\n",
+            "    if not service.forced_down:\n        _refuse_if_it_reported(driver, service)\n",
+        ),
+        Edit(LOOK, "        if alive:\n", "        if False:\n"),
+        tests="test_fault_silence.py::test_a_host_that_reported_between_fence_and_evacuation_keeps_its_servers",
+    ),
+    removal(
+        32,
+        "whoever goes on over a BMC's reading looks whether the host lives",
+        Edit(LOOK, "        if alive:\n", "        if False:\n"),
+        Edit(
+            "lib/nova_ha/recovery/claim.py",
+            'if incident.receipt and incident.receipt.method == "operator":',
+            "if incident.gate and not incident.gate.ends_by_itself:",
+        ),
+        tests="test_fault_silence.py::test_setting_recovered_back_lets_no_server_go_while_the_host_lives",
     ),
     process(
         17,

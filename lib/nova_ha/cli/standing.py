@@ -37,6 +37,7 @@ class Condition(enum.Enum):
 CONDITIONS: Mapping[Duty, Condition] = {
     Duty.NOTHING: Condition.WELL,
     Duty.DONE: Condition.RECOVERED,
+    Duty.LEFT_BEHIND: Condition.RECOVERED,
     Duty.CLAIM: Condition.FAILED,
     Duty.RESUME: Condition.RECOVERING,
     Duty.TRY_AGAIN: Condition.NEEDS_OPERATOR,
@@ -88,6 +89,8 @@ def _standing(
         gate = incident.gate if incident else None
         withdrawn = found is not None and not found.failed
         return Standing(node, condition, task.words, remedy(Gate.WITHDRAWN if withdrawn else gate, node), since)
+    if task.duty is Duty.LEFT_BEHIND:
+        return Standing(node, condition, task.words.partition(":")[0], remedy(Gate.LEFT_BEHIND, node), since)
     if found is None or condition is not Condition.WELL:
         return Standing(
             node, condition, _with_maintenance(task.words, found, now), _way(view, node, condition), since

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from nova_ha.cli.look import Look
 
 PERIOD_S = 1.0
+# The first columns are not wrapped. With less room than this beside them, the table would leave out what helps.
+UNWRAPPED = 3
+BETWEEN = 2
+ROOM_FOR_WORDS = 40
 
 
 @click.command("status")
@@ -57,7 +61,8 @@ def _print(look: Look) -> None:
 
     shown = board(look)
     if sys.stdout is not None and sys.stdout.isatty():
-        _console().print(_rendered(shown))
+        console = _console()
+        console.print(_rendered(shown, console.width))
         return
     for line in plain_lines(shown):
         click.echo(line)
@@ -91,10 +96,11 @@ def _watch_live(means: Means) -> None:
     from nova_ha.errors import HAError
 
     last: RenderableType = Text("...")
-    with Live(last, console=_console(), auto_refresh=False, screen=True) as live:
+    console = _console()
+    with Live(last, console=console, auto_refresh=False, screen=True) as live:
         while True:
             try:
-                last = _rendered(board(_look(means)))
+                last = _rendered(board(_look(means)), console.width)
                 live.update(last, refresh=True)
             except HAError as error:
                 live.update(Group(Text(f"{error} (what is below is old)", "bold red"), last), refresh=True)
@@ -121,12 +127,15 @@ def _watch_lines(means: Means) -> None:
 
 
 def _change_lines(shown: Board) -> list[str]:
+    return [*(text for _, text in shown.headlines), *_node_lines(shown)]
+
+
+def _node_lines(shown: Board) -> list[str]:
     rows = [(name, state, what, way) for name, state, _, what, way in shown.node_rows]
-    lines = [
+    return [
         " ".join(filter(None, (name, state, what and f"({what})", way and f"=> {way}")))
         for name, state, what, way in rows
     ]
-    return [*(text for _, text in shown.headlines), *lines]
 
 
 def _console() -> Console:
@@ -135,19 +144,28 @@ def _console() -> Console:
     return Console(highlight=False)
 
 
-def _rendered(shown: Board) -> RenderableType:
+def _rendered(shown: Board, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
     from nova_ha.cli.board import COLOURS, HA_HEADS, NODE_HEADS
 
-    colours = [COLOURS[standing.condition] for standing in shown.standings]
     parts: list[RenderableType] = [Text(printable(text), style=colour) for colour, text in shown.headlines]
+    colours = [COLOURS[standing.condition] for standing in shown.standings]
+    if width < _width_of_names(shown) + ROOM_FOR_WORDS:
+        lines = [*_node_lines(shown), *(" ".join(filter(None, row)) for row in shown.ha_rows)]
+        return Group(*parts, *(Text(printable(line)) for line in lines))
     if shown.node_rows:
         parts.append(_table(NODE_HEADS, shown.node_rows, colours))
     if shown.ha_rows:
         parts.append(_table(HA_HEADS, shown.ha_rows, [""] * len(shown.ha_rows)))
     return Group(*parts)
+
+
+def _width_of_names(shown: Board) -> int:
+    """Return how many columns of the terminal the three first ones of the compute nodes' table take."""
+    rows = [row[:UNWRAPPED] for row in shown.node_rows]
+    return sum(max(map(len, column)) + BETWEEN for column in zip(*rows, strict=True))
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequence[str]) -> RenderableType:
@@ -157,7 +175,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], colours: Sequenc
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for position, head in enumerate(heads):
-        table.add_column(head, no_wrap=position < 3, overflow="fold")
+        table.add_column(head, no_wrap=position < UNWRAPPED, overflow="fold")
     for row, colour in zip(rows, colours, strict=True):
         table.add_row(*(Text(printable(cell), style=colour if place == 1 else "") for place, cell in enumerate(row)))
     return table

@@ -18,6 +18,7 @@ class Duty(enum.Enum):
 
     NOTHING = "nothing"
     DONE = "done"
+    LEFT_BEHIND = "left-behind"
     CLAIM = "claim"
     RESUME = "resume"
     TRY_AGAIN = "try-again"
@@ -43,11 +44,13 @@ class Task:
 class Stage(enum.Enum):
     """What there is of an incident, as the table distinguishes it.
 
-    PAST: none is open, but history has one; PAST_FAILURE: the same, and `failed` was set after `recovered` was.
+    PAST: none is open, but history has one; LEFT_BEHIND: the same, and servers of it failed; PAST_FAILURE: `failed`
+    was set after `recovered` was.
     """
 
     NONE = "none"
     PAST = "past"
+    LEFT_BEHIND = "left-behind"
     PAST_FAILURE = "past-failure"
     OPEN = "open"
     WAITS = "waits"
@@ -77,7 +80,7 @@ class Row:
         )
 
 
-_NO_INCIDENT = frozenset({Stage.NONE, Stage.PAST, Stage.PAST_FAILURE})
+_NO_INCIDENT = frozenset({Stage.NONE, Stage.PAST, Stage.LEFT_BEHIND, Stage.PAST_FAILURE})
 _WAITING = frozenset({Stage.WAITS, Stage.CAUSE_MAY_END, Stage.LET_PASS})
 _ANY_OPEN = _WAITING | {Stage.OPEN}
 
@@ -120,6 +123,15 @@ TABLE: tuple[Row, ...] = (
         False,
         Duty.DONE,
         "recovered; `nova-ha node reset {node}` once the host is repaired",
+    ),
+    Row(
+        True,
+        True,
+        frozenset({Stage.LEFT_BEHIND}),
+        False,
+        Duty.LEFT_BEHIND,
+        "recovered, but {left} of its servers failed: `nova-ha history {node}` names them, then "
+        "`nova-ha node retry {node}`",
     ),
     Row(
         True,
@@ -214,7 +226,9 @@ def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
         return Stage.NONE
     # Consul's indexes are the only order that does not hang on anybody's clock.
     again = node.index("status/failed") > node.index("status/recovered")
-    return Stage.PAST_FAILURE if again else Stage.PAST
+    if again:
+        return Stage.PAST_FAILURE
+    return Stage.LEFT_BEHIND if view.left_behind.get(node.name) else Stage.PAST
 
 
 def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
@@ -237,7 +251,8 @@ def _problem(view: ClusterView, node: str) -> str:
 
 def _facts(view: ClusterView, node: str) -> dict[str, str]:
     incident = view.incident(node)
-    facts = {"node": node, "problem": f"out of automatic action: {_problem(view, node)}"}
+    left = str(view.left_behind.get(node, 0))
+    facts = {"node": node, "left": left, "problem": f"out of automatic action: {_problem(view, node)}"}
     if incident is None:
         return {**facts, "state": "", "driver": "", "reason": "", "gate": ""}
     gate = incident.gate.value if incident.gate else ""

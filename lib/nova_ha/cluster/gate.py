@@ -56,6 +56,17 @@ class Gate(enum.Enum):
         return self in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.NO_TARGET, Gate.NOVA_AWAY)
 
 
+# Closed by others' work or absence: the recovery waits, and the timer tries again.
+TRIED_AGAIN = (
+    Gate.NOVA_AWAY,
+    Gate.NO_TARGET,
+    Gate.HA_NODE_BUSY,
+    Gate.LIMIT,
+    Gate.LOCKED,
+    Gate.LOCK_DELAY,
+    Gate.NOT_DUE,
+)
+
 # What `nova-ha approve NODE` lets pass when it names no gate: the questions of judgement, not of evidence.
 APPROVED_BY_DEFAULT = (Gate.MAX_FAILED, Gate.REPEAT, Gate.APPROVAL)
 

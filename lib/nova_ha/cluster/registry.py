@@ -121,7 +121,9 @@ def remove_compute_node(store: Store, name: str) -> None:
     node = existing_compute_node(view, name)
     if node.failed or any(problem.key == node.key("status/failed") for problem in node.problems):
         what = "is failed" if node.failed else f"may be failed: {node.key('status/failed')} cannot be read"
-        raise Refused(f"{name} {what}", remedy=f"`nova-ha node reset {name}` first, when the host is back")
+        never = f"`nova-ha node maintenance {name} --for 1d`, `consul kv put {node.key('status/failed')} False`"
+        back = f"`nova-ha node reset {name}` first, when the host is back"
+        raise Refused(f"{name} {what}", remedy=f"{back}; where it never comes back: {never}, then this again")
     if name in view.incidents:
         raise Refused(f"{name} has an open incident", remedy=f"`nova-ha node reset {name}` first")
     if node.lock_session:

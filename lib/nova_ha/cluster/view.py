@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from nova_ha.clock import from_stamp
-from nova_ha.cluster.incident import Incident
+from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.cluster.node import ComputeNode, HANode, Pause
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import (
@@ -21,6 +22,7 @@ from nova_ha.cluster.schema import (
     RECOVERY_SEMAPHORE,
     BadValue,
     Problem,
+    closed_incident,
 )
 from nova_ha.cluster.semaphore import Semaphore
 from nova_ha.cluster.store import Entry, Store
@@ -41,7 +43,7 @@ class ClusterView:
 
     `problems` has for each node what takes it out of automatic action: its own bad keys, and names, addresses
     or identities that it shares with another one. `policy_problems` stop every automatic action,
-    `semaphore_problem` every claim.
+    `semaphore_problem` every claim. `left_behind` has how many servers of a recovered node its last incident failed.
     """
 
     compute_nodes: Mapping[str, ComputeNode]
@@ -54,6 +56,7 @@ class ClusterView:
     pause: Pause | None = None
     pause_index: int = 0
     problems: Mapping[str, tuple[Problem, ...]] = field(default_factory=dict)
+    left_behind: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def quorum(self) -> int:
@@ -95,19 +98,22 @@ def read_view(store: Store) -> ClusterView:
         # What lies deeper, or is a folder, was put there by hand: it is no node's incident.
         if entry.key != INCIDENTS_OPEN and "/" not in entry.key.removeprefix(INCIDENTS_OPEN)
     }
+    closed = tuple(_closed(store.keys(INCIDENTS_CLOSED)))
+    recovered = [name for name, node in compute.items() if node.failed and node.recovered and name not in incidents]
     policy, policy_problems = Policy.read(store.list(CONFIG))
     pause, pause_index, pause_problems = _pause(store.get(PAUSED))
     return ClusterView(
         compute_nodes=compute,
         ha_nodes=ha,
         incidents=incidents,
-        closed=tuple(_closed(store.keys(INCIDENTS_CLOSED))),
+        closed=closed,
         policy=policy,
         policy_problems=(*policy_problems, *policy.problems_with(len(ha)), *pause_problems),
         semaphore_problem=Semaphore.read(store, RECOVERY_SEMAPHORE).problem,
         pause=pause,
         pause_index=pause_index,
         problems=all_problems(compute, ha),
+        left_behind={name: count for name in recovered if (count := _left_behind(store, closed, name))},
     )
 
 
@@ -163,6 +169,16 @@ def _open_incident(entry: Entry) -> OpenIncident:
     if incident.node != entry.key.removeprefix(INCIDENTS_OPEN):
         return OpenIncident(entry.index, None, Problem(entry.key, f"is about another node, {incident.node!r}"))
     return OpenIncident(entry.index, incident)
+
+
+def _left_behind(store: Store, closed: Sequence[tuple[str, datetime]], node: str) -> int:
+    """Return how many servers the node's last incident failed; 0 where it cannot be read."""
+    started = [at for name, at in closed if name == node]
+    entry = store.get(closed_incident(node, to_stamp(max(started)))) if started else None
+    with suppress(BadValue):
+        incident = Incident.from_kv(entry.value) if entry else None
+        return sum(server.state is ServerState.FAILED for server in incident.servers.values()) if incident else 0
+    return 0
 
 
 def _pause(entry: Entry | None) -> tuple[Pause | None, int, tuple[Problem, ...]]:

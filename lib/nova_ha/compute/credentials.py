@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from nova_ha.errors import ConfigError
@@ -68,10 +70,30 @@ def access(environ: Mapping[str, str]) -> Access:
 def _from_clouds_yaml(environ: Mapping[str, str]) -> Access:
     cloud = environ["OS_CLOUD"]
     options: dict[str, Any] = {"load_envvars": False}
-    if environ.get("OS_CLIENT_CONFIG_FILE"):
-        options["config_files"] = [environ["OS_CLIENT_CONFIG_FILE"]]
+    if file := environ.get("OS_CLIENT_CONFIG_FILE"):
+        _refuse_unreadable(file, cloud)
+        options["config_files"] = [file]
     chosen = {"region_name": environ["OS_REGION_NAME"]} if environ.get("OS_REGION_NAME") else {}
     return _load(f"cloud {cloud!r} of clouds.yaml", options, {"cloud": cloud, **chosen})
+
+
+def _refuse_unreadable(file: str, cloud: str) -> None:
+    """Raise ConfigError where openstacksdk would pass over the file and then say that the cloud is not in it."""
+    import yaml
+
+    try:
+        yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        why = "it is not UTF-8"
+    except yaml.YAMLError as error:
+        # Its own words quote the line, which may be the password's.
+        mark = getattr(error, "problem_mark", None)
+        why = f"it is not valid YAML{f' in line {mark.line + 1}' if mark else ''}: quote what has special characters"
+    else:
+        return
+    raise ConfigError(f"OpenStack credentials: cloud {cloud!r}: {file} cannot be read: {why}", remedy=REMEDY)
 
 
 def _from_variables(environ: Mapping[str, str]) -> Access:
@@ -114,11 +136,15 @@ def _load(label: str, options: Mapping[str, Any], chosen: Mapping[str, Any]) -> 
 
     from nova_ha.compute.transport import requests_session
 
+    # It quotes what YAML cannot read: a password that begins with ! or *, say.
+    logging.getLogger("openstack.config").setLevel(logging.ERROR)
+    # The last two are what it raises over a cloud that is no mapping.
+    wrong = (sdk_errors.ConfigException, auth_errors.ClientException, OSError, ValueError, TypeError, AttributeError)
     constructor = partial(auth_session.Session, session=requests_session())
     try:
         region = config.OpenStackConfig(session_constructor=constructor, **options).get_one(**chosen)
         session = region.get_session()
-    except (sdk_errors.ConfigException, auth_errors.ClientException, OSError, ValueError) as error:
+    except wrong as error:
         raise ConfigError(f"OpenStack credentials: {label}: {one_line(error)}", remedy=REMEDY) from error
     return Access(
         session=session,

@@ -20,6 +20,7 @@ CLIENT_ERRORS = (
     nova_errors.ClientException,
     auth_errors.ClientException,
     requests.exceptions.RequestException,
+    OSError,  # requests' own word for a CA or client certificate that is no file
     AttributeError,
     KeyError,
     TypeError,

@@ -26,9 +26,6 @@ class RedfishSession:
             address.host, address.user, address.password, certificate_check(address.tls), port=address.port
         )
 
-        if not self._command.sysurl:
-            raise BMCError("the BMC shows no system")
-
     def power(self) -> PowerReading:
         return reading_of(self._command.get_power()["powerstate"])
 
@@ -79,6 +76,16 @@ def _command_type() -> Any:
         """pyghmi 1.6.19 logs in and never out: the BMC would run out of sessions within an hour."""
 
         session_url = ""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            try:
+                super().__init__(*args, **options)
+                if not self.sysurl:
+                    raise BMCError("the BMC shows no system")
+            except Exception:
+                with contextlib.suppress(Exception):
+                    self.log_out()
+                raise  # nobody has a session to close yet
 
         def _get_session_token(self, wc: Any) -> None:
             answer = wc.grab_rsp(_SESSIONS, {"UserName": self.username, "Password": self.password})

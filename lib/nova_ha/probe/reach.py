@@ -20,6 +20,7 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENE
 
 # A host whose connection took all the time that it had for a banner is not known to be silent.
 LEAST_S = 0.2
+NO_BANNER = "no banner"
 NOT_OURS = "this machine cannot connect: "
 TOO_SLOW = "not finished in time, but not silent either"
 
@@ -101,9 +102,9 @@ async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
     try:
         return await asyncio.wait_for(_greeting(sock), limit_s)
     except asyncio.TimeoutError:
-        return failing("no banner") if _silent(sock, limit_s) else unknown(TOO_SLOW)
+        return failing(NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
     except OSError:
-        return failing("no banner")
+        return failing(NO_BANNER)
 
 
 async def _greeting(sock: socket.socket) -> Sighting | None:
@@ -115,7 +116,7 @@ async def _greeting(sock: socket.socket) -> Sighting | None:
         if any(words in text for words in TURNED_AWAY):
             return unknown("its SSH server turns us away for now: too many connections")
         if not text or len(text) >= LONGEST_GREETING:
-            return failing("no banner")
+            return failing(NO_BANNER)
         # What was only looked at stays readable: waiting for it again would return at once.
         await asyncio.sleep(0.05)
 

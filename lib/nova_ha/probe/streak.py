@@ -75,6 +75,13 @@ def _tried(previous: Report | NoData, name: str, sighting: Sighting, credentials
 def _fitted(report: Report) -> Report:
     if len(report.to_output().encode()) <= MAX_OUTPUT_BYTES:
         return report
+    # Reasons go first: without the nodes' rows nobody votes, and refused passwords are tried again every time.
+    nodes = {
+        name: replace(seen, why="") if isinstance(seen, Unknown) else seen for name, seen in report.nodes.items()
+    }
+    short = replace(report, nodes=nodes)
+    if len(short.to_output().encode()) <= MAX_OUTPUT_BYTES:
+        return short
     return replace(report, nodes={}, unlisted=(len(report.failing), len(report.unknown)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from nova_ha.cluster.session import Session
 from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import ConfigError
-from nova_ha.recovery.last_look import Findings
+from nova_ha.recovery.last_look import BY_NOVAS_CLOCK, Findings
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
 
@@ -143,7 +144,7 @@ def claimed_incident(
         what = "claimed: " + findings.votes.in_words()
     elif incident.state is IncidentState.NEEDS_OPERATOR:
         what = f"goes on after {incident.gate.value if incident.gate else 'a stop'}"
-        if incident.gate and not incident.gate.ends_by_itself:
+        if incident.receipt and incident.receipt.method == "operator":
             incident = _with_last_report(incident, findings)
         incident = advance(incident, Event.GONE_ON)
     else:
@@ -186,9 +187,10 @@ def _with_nova_seen(incident: Incident, findings: Findings, node: ComputeNode) -
 
 
 def _with_last_report(incident: Incident, findings: Findings) -> Incident:
-    """Return the incident with nova-compute's last report as it is by now, where an operator lets it go on.
+    """Return the incident with nova-compute's last report as it is by now, where an operator vouches for its power.
 
-    A host that has lived meanwhile has reported, and was seen to be off again by whoever says so.
+    A host that has lived meanwhile has reported, and was seen to be off again by whoever says so. Over a BMC's
+    reading no report is forgotten: that the host lives is what it would show.
     """
     reading = findings.service_of(incident.nova_host)
     return replace(incident, service_seen=reading.service.updated_at) if reading else incident
@@ -229,15 +231,25 @@ def refused(outcome: Rejected, node: ComputeNode) -> NotClaimed:
     return NotClaimed(Closed(Gate.LOCKED, f"{node.name} changed while it was claimed ({outcome})"), stale=True)
 
 
-def open_for_operator(means: Means, findings: Findings, node: ComputeNode, closed: Closed) -> bool:
+class Opened(enum.Enum):
+    """Whether an incident waits for the operator now: it was written, it did already, or something has changed."""
+
+    WRITTEN = "written"
+    STANDS = "stands"
+    CHANGED = "changed"
+
+
+def open_for_operator(means: Means, findings: Findings, node: ComputeNode, closed: Closed) -> Opened:
     """Open the incident as one that waits for the operator, or let the present one wait for this reason.
 
-    One transaction, no lock; False when something changed meanwhile. Nothing is written where it waits so already.
+    One transaction, no lock. Nothing is written where it waits at that gate already, but once that a clock is ahead.
     """
     opened = findings.view.incidents.get(node.name)
     incident = (opened.incident if opened else None) or new_incident(findings, node)
-    if incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate and node.recovered:
-        return True
+    news = BY_NOVAS_CLOCK in closed.why and BY_NOVAS_CLOCK not in incident.reason
+    waits = incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate
+    if waits and node.recovered and not news:
+        return Opened.STANDS
     before = incident.before if incident.state is IncidentState.NEEDS_OPERATOR else incident.state
     waiting = replace(
         incident,
@@ -256,7 +268,7 @@ def open_for_operator(means: Means, findings: Findings, node: ComputeNode, close
             cas(open_incident(node.name), waiting.to_kv(), opened.index if opened else 0),
         ]
     )
-    return isinstance(outcome, Committed)
+    return Opened.WRITTEN if isinstance(outcome, Committed) else Opened.CHANGED
 
 
 def released(means: Means, session: SessionID, node: str) -> Sequence[Operation]:

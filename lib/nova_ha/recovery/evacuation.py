@@ -6,7 +6,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
@@ -26,8 +25,6 @@ log = logging.getLogger(__name__)
 
 POLL_S = 0.5
 NOVA_PATIENCE_S = 90.0
-# Far more than what Nova, or a difference of clocks, takes.
-ASKED_LATELY = timedelta(minutes=10)
 
 
 def evacuate(driver: Driver) -> None:
@@ -69,22 +66,23 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
 
 
 def _asked_before(driver: Driver) -> Mapping[str, ServerProgress]:
-    """Return the servers that the node's last incident had asked for a short while ago, and not seen the end of.
+    """Return the servers that the node's last incident had asked for, and not seen the end of.
 
-    Nova may act on that still: they are followed, as after a take-over, and not asked for at once again.
+    Nova may act on that still: they are followed, as after a take-over, and not asked for at once again. However
+    long ago it was: stamps of two machines are not compared.
     """
-    former, now = driver.former_incident(), driver.means.clock.now()
-    lately = {
+    former = driver.former_incident()
+    asked = {
         server: replace(progress, attempts=1)
         for server, progress in (former.servers.items() if former else ())
-        if progress.state is ServerState.ASKED and progress.asked_at and abs(now - progress.asked_at) < ASKED_LATELY
+        if progress.state is ServerState.ASKED
     }
-    if not lately:
+    if not asked:
         return {}
     records = driver.compute.evacuations(driver.incident.nova_host)
-    found = {server: newest(records, server, progress.previous) for server, progress in lately.items()}
+    found = {server: newest(records, server, progress.previous) for server, progress in asked.items()}
     # Where the host has been back since, that request has ended: its server has come home by other ways.
-    return {s: p for s, p in lately.items() if not ((r := found[s]) and r.status is MigrationStatus.COMPLETED)}
+    return {s: p for s, p in asked.items() if not ((r := found[s]) and r.status is MigrationStatus.COMPLETED)}
 
 
 class Evacuation:
@@ -262,6 +260,8 @@ class Evacuation:
         """Return the intent to record, and whether to ask: not where a migration of the server is open already."""
         mine = [record for record in records if record.server == server]
         for at, record in enumerate(mine):
+            if record.status is MigrationStatus.COMPLETED:
+                break  # the host has been back since: nobody works on what is older, though it may stay open for ever
             if record.status.open and not fenced_by_us(services.get(record.destination)):
                 previous = mine[at + 1].uuid if at + 1 < len(mine) else ""
                 adopted = replace(progress, state=ServerState.ASKED, migration=record.uuid, previous=previous)

@@ -39,8 +39,9 @@ def force_down(driver: Driver) -> None:
 def _set_and_read_back(driver: Driver) -> ComputeService:
     timeout = driver.compute.call_timeout_s
     service = current_service(driver)
+    # Also where a driver before this one forced it down: it may have died, or stood still, for long since.
+    _refuse_if_it_reported(driver, service)
     if not service.forced_down:
-        _refuse_if_it_reported(driver, service)
         driver.before_effect(timeout)
         driver.compute.force_down(service.id, True)
     # Whoever disabled it before us, with a reason of his own, finds his reason again.

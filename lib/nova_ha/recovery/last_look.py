@@ -29,6 +29,7 @@ BMC_LIMIT_S = 5.0
 # Nova's stamps have whole seconds, and so has the Date of its answers.
 STAMP_RESOLUTION_S = 1.0
 CLOCKS_DIFFER = timedelta(seconds=60)
+BY_NOVAS_CLOCK = "by Nova's clock"
 OUR_REASON = "nova-ha:"
 NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
 
@@ -142,6 +143,9 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
         return Wait(closed)
     receipt = incident.proof(findings.latest_now) if incident else None
     if receipt is not None and receipt.method == "bmc":
+        alive = _answers(findings, node) if findings.power.state is PowerState.OFF else None
+        if alive:
+            return Ask(Closed(Gate.NOT_SILENT, f"its BMC reads off, but {alive.why}"))
         return Go()  # its power is read again, by the driver
     passed = []
     # A human's word that it is off is no reason to overlook that it lives. Where that word has expired the driver
@@ -150,7 +154,7 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
     questions = _signs_of_life(findings, node) if fenced else _questions(findings, node, incident)
     for gate in questions:
         if not _approved(findings, gate.gate, node, incident):
-            return Ask(gate)
+            return Ask(_with_the_clock(findings, gate, node, incident))
         passed.append(gate)
     missing = _missing_silence_s(findings, node)
     if missing and not _approved(findings, Gate.NOVA_REPORTS, node, incident):
@@ -340,6 +344,18 @@ def _approved(f: Findings, gate: Gate, node: ComputeNode, incident: Incident | N
     if incident and gate.value in incident.approved:
         return True
     return node.approval is not None and node.approval.lets_pass(gate.value, f.latest_now)
+
+
+def _with_the_clock(f: Findings, closed: Closed, node: ComputeNode, incident: Incident | None) -> Closed:
+    """Say it where an operator's word would let the gate pass by our clock, and has expired by Nova's."""
+    receipt = incident.receipt if incident else None
+    words = [
+        "its approval" if node.approval and node.approval.lets_pass(closed.gate.value, f.now) else "",
+        "the word that it is off" if receipt and receipt.method == "operator" and receipt.valid(f.now) else "",
+    ]
+    ended = " and ".join(filter(None, words))
+    ahead = f"which is {(f.latest_now - f.now).total_seconds():.0f} s ahead of that of {f.me}: set the clocks"
+    return Closed(closed.gate, f"{closed.why}; {ended} has ended {BY_NOVAS_CLOCK}, {ahead}") if ended else closed
 
 
 def _few(names: set[str]) -> str:

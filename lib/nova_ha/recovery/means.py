@@ -25,10 +25,14 @@ class Answer(enum.Enum):
 
 @dataclass(frozen=True)
 class Sight:
-    """One look at a host's SSH port, with what was met."""
+    """One look at a host's SSH port, with what was met.
+
+    `connected` says that the connection was taken, though nothing may have come over it: a kernel runs there.
+    """
 
     answer: Answer
     why: str
+    connected: bool = False
 
 
 @dataclass

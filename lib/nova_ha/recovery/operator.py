@@ -21,6 +21,7 @@ from nova_ha.cluster.schema import (
     APPROVAL,
     LOCK,
     MAX_OPERATIONS,
+    MOST_LINE,
     PAUSED,
     BadValue,
     flag_to,
@@ -295,4 +296,6 @@ def _name(by: str) -> str:
 def _words(why: str) -> str:
     if why and not why.isprintable():
         raise ConfigError("the reason has control characters or line breaks", remedy="give it in one line")
+    if len(why) > MOST_LINE:
+        raise ConfigError(f"the reason has {len(why)} characters, at most {MOST_LINE} are kept")
     return why

@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from nova_ha.cluster.duty import duties
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.semaphore import Semaphore
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.errors import ConsulError, Refused, TryAgain
-from nova_ha.recovery.claim import Claimed, NotClaimed, claim, open_for_operator
+from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_operator
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.evacuation import evacuate
 from nova_ha.recovery.fencing import fence
@@ -39,11 +39,12 @@ LEVELS = {"needs-operator": logging.ERROR, "failed": logging.ERROR, "waits": log
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one node: `outcome` in a word, and the reason or the summary."""
+    """What came of one node: `outcome` in a word, the reason or the summary, and the gate where it waits at one."""
 
     node: str
     outcome: str
     words: str
+    gate: Gate | None = None
 
 
 def due_nodes(view: ClusterView, means: Means) -> Sequence[str]:
@@ -99,14 +100,22 @@ def recover(means: Means, node_name: str) -> Result:
     while True:
         findings, outcome, node = last_look(means, node_name)
         if isinstance(outcome, Wait) or node is None:
-            return _told(Result(node_name, "waits", str(outcome.closed) if isinstance(outcome, Wait) else "gone"))
+            return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else _gone(node_name))
         if isinstance(outcome, Ask):
             return _asked(means, findings, node, outcome)
         claimed = claim(means, findings, node)
         if isinstance(claimed, Claimed):
             return _driven(means, findings, node, claimed)
         if not patience.lasts(claimed, findings.view):
-            return _told(Result(node_name, "waits", str(claimed.closed)))
+            return _told(_waits(node_name, claimed.closed))
+
+
+def _waits(node_name: str, closed: Closed) -> Result:
+    return Result(node_name, "waits", str(closed), closed.gate)
+
+
+def _gone(node_name: str) -> Result:
+    return Result(node_name, "waits", "gone")
 
 
 class _Patience:
@@ -152,10 +161,10 @@ def _seen(means: Means, node_name: str) -> tuple[Findings, ClusterView]:
 
 
 def _asked(means: Means, findings: Findings, node: ComputeNode, outcome: Ask) -> Result:
-    if not open_for_operator(means, findings, node, outcome.closed):
+    opened = open_for_operator(means, findings, node, outcome.closed)
+    if opened is Opened.CHANGED:
         return _told(Result(node.name, "waits", f"{node.name} changed while it was looked at"))
-    view = read_view(means.store)
-    if incident := view.incident(node.name):
+    if opened is Opened.WRITTEN and (incident := read_view(means.store).incident(node.name)):
         _ask(incident)
     return _told(Result(node.name, "needs-operator", str(outcome.closed)))
 
@@ -174,10 +183,10 @@ def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claime
 
 
 def _ask(incident: Incident) -> None:
-    """Notify once for each reason: what waits for Nova, say, is tried again and again and stops in the same way."""
+    """Notify, but only once where it is tried again and again and stops in the same way, as without Nova."""
     gate = f"{incident.gate.value if incident.gate else ''}: "
     asked = [s for s in incident.steps if s.state is IncidentState.NEEDS_OPERATOR and s.what.startswith(gate)]
-    if len(asked) <= 1:
+    if len(asked) <= 1 or not (incident.gate and incident.gate.ends_by_itself):
         notify(incident, "needs-operator")
 
 

@@ -108,3 +108,11 @@ def test_nothing_below_a_shared_mount_is_looked_at(tmp_path: Path, monkeypatch: 
 def test_a_relative_path_and_missing_mounts_cannot_be_told(tmp_path: Path) -> None:
     assert is_shared("instances", mounts(tmp_path)) is None
     assert is_shared("/srv", tmp_path / "missing") is None
+
+
+@pytest.mark.parametrize("text", ["transport_url = rabbit://nova:hush@mq\n[DEFAULT]\n", "[DEFAULT]\n= hush\n"])
+def test_a_broken_file_shows_nothing_of_its_content(tmp_path: Path, text: str) -> None:
+    """Consul shows a check's output to every reader, and nova.conf has passwords."""
+    with pytest.raises(ConfigError, match=r"line [12] is no") as refused:
+        read_runtime_config([written(tmp_path, text)])
+    assert "hush" not in str(refused.value)

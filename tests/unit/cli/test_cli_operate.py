@@ -7,8 +7,9 @@ import json
 import pytest
 from fakes.world import World
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.schema import PAUSED, compute_node
+from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
 from nova_ha.cluster.view import read_view
+from nova_ha.errors import ExitCode
 from nova_ha.handlers import recovery
 from typing_operator import Operator
 
@@ -116,3 +117,40 @@ def test_a_recovery_by_hand_of_a_node_that_nobody_registered_says_so(
     ran = nova_ha("handle", "recovery", "--node", "compute-77")
     assert ran.code == 1
     assert "no compute node 'compute-77' is registered" in ran.err
+
+
+def test_a_recovery_by_hand_that_waits_or_asks_is_not_done(
+    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script with `&&` must not believe that its servers run elsewhere."""
+    monkeypatch.setattr(recovery, "means_of_this_agent", lambda: world.means("ha-1"))
+    words = ("handle", "recovery", "--node")
+    world.hang("c1", "c2")
+    assert nova_ha(*words, "c1", "--dry-run").code == ExitCode.DONE
+    nova_ha.well("pause")
+    assert nova_ha(*words, "c1").code == ExitCode.REFUSED
+    nova_ha.well("resume")
+    world.store.put(ha_node("ha-1", "status/in_use"), "True")
+    assert nova_ha(*words, "c1").code == ExitCode.TRY_AGAIN
+    world.store.put(ha_node("ha-1", "status/in_use"), "False")
+    world.bmcs["c2"].away = True
+    assert nova_ha(*words, "c2", "--json").code == ExitCode.REFUSED
+    assert nova_ha(*words, "c1").code == ExitCode.DONE
+
+
+@pytest.mark.parametrize("words", [("approve", "c1"), ("node", "maintenance", "c1")])
+def test_a_reason_that_could_not_be_read_again_is_refused(nova_ha: Operator, words: tuple[str, ...]) -> None:
+    assert "5000 characters" in nova_ha(*words, "--why", "x" * 5000).err
+    nova_ha.well("config", "check")
+
+
+def test_a_failed_node_that_never_comes_back_can_be_removed_as_the_refusal_says(
+    nova_ha: Operator, world: World
+) -> None:
+    world.store.put(compute_node("c1", "status/failed"), "True")
+    refusal = nova_ha("node", "remove", "c1")
+    assert refusal.code == ExitCode.REFUSED
+    assert f"`consul kv put {compute_node('c1', 'status/failed')} False`" in refusal.err
+    nova_ha.well("node", "maintenance", "c1", "--for", "1d")
+    world.store.put(compute_node("c1", "status/failed"), "False")
+    nova_ha.well("node", "remove", "c1")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from fakes.world import World
+from nova_ha.cli import status
 from nova_ha.cli.look import look
 from nova_ha.cli.output import span, table_lines
 from nova_ha.cli.standing import Condition, Standing, standings
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import BMC_CHECK, compute_node
 from nova_ha.probe.observation import Failing, Report
+from rich.console import Console
 from typing_operator import Operator
 
 
@@ -179,3 +183,21 @@ def test_control_characters_in_a_key_cannot_reach_the_terminal() -> None:
 )
 def test_spans_have_one_unit(seconds: float, words: str) -> None:
     assert span(seconds) == words
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_narrow_terminal_still_says_what_helps_and_who_observes(
+    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr(status, "_console", lambda: Console(file=screen, width=40, color_system=None))
+    world.store.put(compute_node("c1", "status/failed"), "maybe")
+    nova_ha.well("status")
+    shown = "".join(screen.getvalue().split())
+    assert "`consulkvput" in shown
+    assert "ha-1" in shown

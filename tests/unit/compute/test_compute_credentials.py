@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from nova_ha.compute import connection
 from nova_ha.compute.credentials import access
-from nova_ha.errors import ConfigError
+from nova_ha.errors import ConfigError, HAError
 
 SECRET = "pw-that-must-not-show"
 VARIABLES = {
@@ -125,3 +125,39 @@ def test_a_monitor_alone_says_what_a_recovery_needs(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(connection, "find_spec", lambda name: None if name == "novaclient" else object())
     with pytest.raises(ConfigError, match=r"novaclient not installed: install nova-ha-monitor\[recovery\]"):
         connection.connect({})
+
+
+@pytest.mark.parametrize("password", ["!hush9-x", "*hush9"])
+def test_a_password_that_yaml_cannot_read_is_shown_nowhere(
+    password: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  mine:\n    auth:\n      password: {password}\n")
+    with pytest.raises(ConfigError, match="not valid YAML in line 4: quote") as refused:
+        access({"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")})
+    assert "hush" not in caplog.text + str(refused.value)
+
+
+def test_openstacksdk_quotes_no_line_of_a_file_that_it_found_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("openstack.config.loader.CONFIG_FILES", [str(tmp_path / "clouds.yaml")])
+    (tmp_path / "clouds.yaml").write_text("clouds:\n  mine:\n    auth:\n      password: !hush9\n")
+    with pytest.raises(ConfigError) as refused:
+        access({"OS_CLOUD": "mine"})
+    assert "hush" not in caplog.text + str(refused.value)
+
+
+@pytest.mark.parametrize("cloud", ["", " some text", " [1]"])
+def test_a_cloud_that_is_no_mapping_is_one_line(cloud: str, tmp_path: Path) -> None:
+    (tmp_path / "clouds.yaml").write_text(f"clouds:\n  mine:{cloud}\n")
+    with pytest.raises(ConfigError, match="cloud 'mine'"):
+        access({"OS_CLOUD": "mine", "OS_CLIENT_CONFIG_FILE": str(tmp_path / "clouds.yaml")})
+
+
+@pytest.mark.parametrize(
+    "missing", [{"OS_CACERT": "/nope/ca.pem"}, {"OS_CERT": "/nope/c.pem", "OS_KEY": "/nope/k.pem"}]
+)
+def test_a_missing_file_for_tls_is_an_error_of_ours_that_names_it(missing: dict[str, str]) -> None:
+    variables = {**VARIABLES, "OS_AUTH_URL": "https://127.0.0.1:1/v3", **missing}
+    with pytest.raises(HAError, match="/nope/"):
+        connection.connect(variables, 2.0)

@@ -147,7 +147,8 @@ def test_servers_on_their_way_to_an_ha_node_that_dies_are_named_and_not_asked_fo
     assert max(Counter(call[1] for call in cloud.nova.calls if call[0] == "evacuate").values()) == 1
     shows(
         33,
-        "still accepted on ha-1 after 300 s; make sure that it does not run there, then `nova-ha node retry`",
+        "still accepted on ha-1 after 300 s; make sure that it never runs there, then evacuate it by hand: "
+        "`nova evacuate` with its id",
         cloud.says("history", "c1"),
     )
     assert cloud.bmcs["c1"].commands == [PowerState.ON]

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nova_ha.checks.ssh import credentials
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.schema import compute_node
+from nova_ha.cluster.store import Entry
 from nova_ha.probe.observation import Failing, NoData, Report, Unknown
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.streak import MAX_OUTPUT_BYTES, next_report
@@ -286,3 +290,30 @@ def test_no_value_in_a_report_makes_reading_fail(value: object) -> None:
     for name in ("nova_ha", "probe", "interval_s", "swept", "changed_at", "boot", "failing", "unknown"):
         Report.from_output(spoiled(**{name: value}))
         Report.from_output(spoiled(failing={"c1": value}))
+
+
+@pytest.mark.fault(19)
+def test_refused_credentials_are_remembered_however_many_nodes_refuse_them() -> None:
+    """Else every sweep of every observer would try them again, until the hosts lock the user out."""
+    names = [f"compute-{number:04}.dc1.example.org" for number in range(1000)]
+    seen = {name: unknown("wrong password", refused=True) for name in names} | {names[0]: failing("timed out")}
+    report = next_report(
+        NoData(""),
+        seen,
+        probe="ssh",
+        now_boottime=100.0,
+        boot_id="b",
+        interval_s=10,
+        fail_threshold=3,
+        credentials={name: credentials(login_of(name)) for name in names},
+    )
+    again = Report.from_output(report.to_output())
+    assert isinstance(again, Report)
+    assert names[0] in again.failing
+    assert all(again.nodes[name].tried for name in names[1:])
+
+
+def login_of(name: str) -> ComputeNode:
+    leaves = ("user", "password", "host_key")
+    keys = [compute_node(name, f"config/ssh/{leaf}") for leaf in leaves]
+    return ComputeNode.from_entries(name, [Entry(key, b"x", 1234567 + place) for place, key in enumerate(keys)])
