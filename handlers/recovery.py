@@ -95,14 +95,18 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     """
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
-    from nova_ha.recovery.recover import dry_run_all, recover_all
+    from nova_ha.recovery.recover import dry_run_all, not_due, recover_all
 
     means = means_of_this_agent()
     if nodes:
         view = read_view(means.store)
         for node in nodes:
             existing_compute_node(view, node)
-    results = dry_run_all(means, nodes) if dry_run else recover_all(means, nodes)
+    if dry_run:
+        results = dry_run_all(means, nodes)
+    else:
+        done = recover_all(means, nodes)
+        results = {**done, **not_due(means, [node for node in nodes if node not in done])}
     if as_json:
         click.echo(json.dumps({r.node: {"outcome": r.outcome, "words": r.words} for r in results.values()}))
     else:

@@ -58,6 +58,9 @@ class Gate(enum.Enum):
 
 # Closed by others' work or absence: the recovery waits, and the timer tries again.
 TRIED_AGAIN = (
+    Gate.NO_QUORUM,
+    Gate.BMC_UNREACHABLE,
+    Gate.OWN_HOST,
     Gate.NOVA_AWAY,
     Gate.NO_TARGET,
     Gate.HA_NODE_BUSY,

@@ -68,6 +68,10 @@ class Reading:
     why: str = ""
 
 
+# The step that an operator's receipt adds to the story begins so.
+CONFIRMED = "confirmed off"
+
+
 @dataclass(frozen=True)
 class Receipt:
     """The proof that the host is off. No step after fencing runs without one.

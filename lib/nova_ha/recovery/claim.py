@@ -144,7 +144,8 @@ def claimed_incident(
         what = "claimed: " + findings.votes.in_words()
     elif incident.state is IncidentState.NEEDS_OPERATOR:
         what = f"goes on after {incident.gate.value if incident.gate else 'a stop'}"
-        if incident.receipt and incident.receipt.method == "operator":
+        receipt, by_itself = incident.proof(findings.latest_now), incident.gate and incident.gate.ends_by_itself
+        if receipt and receipt.method == "operator" and not by_itself:
             incident = _with_last_report(incident, findings)
         incident = advance(incident, Event.GONE_ON)
     else:
@@ -187,7 +188,7 @@ def _with_nova_seen(incident: Incident, findings: Findings, node: ComputeNode) -
 
 
 def _with_last_report(incident: Incident, findings: Findings) -> Incident:
-    """Return the incident with nova-compute's last report as it is by now, where an operator vouches for its power.
+    """Return the incident with nova-compute's last report as it is by now: an operator vouches for its power.
 
     A host that has lived meanwhile has reported, and was seen to be off again by whoever says so. Over a BMC's
     reading no report is forgotten: that the host lives is what it would show.

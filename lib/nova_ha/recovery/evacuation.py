@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
 from nova_ha.cluster.schema import RESERVE_REASON
-from nova_ha.compute import ComputeService, Migration, MigrationStatus, ServerID, ServiceReading
+from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, ServiceReading, VMState
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.following import Followed, Waiting, follow, newest, unanswered
@@ -56,7 +57,9 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     found = driver.compute.servers(incident.nova_host)
     asked = {} if incident.listed else _asked_before(driver)
     new = {
-        str(s.id): asked.get(s.id) or first_progress(s, carries_tag) for s in found if s.id not in incident.servers
+        str(s.id): _as_it_is_now(asked.get(s.id), s, first_progress(s, carries_tag))
+        for s in found
+        if s.id not in incident.servers
     }
     if len(new) + len(incident.servers) > MOST_SERVERS:
         count = len(new) + len(incident.servers)
@@ -65,24 +68,40 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     return replace(incident, servers={**incident.servers, **new}, listed=True)
 
 
+def _as_it_is_now(asked: ServerProgress | None, server: Server, first: ServerProgress) -> ServerProgress:
+    """Return the progress of a server that was asked for before, by today's rules: it may be long ago."""
+    if asked is None or first.state is not ServerState.PENDING:
+        return first
+    # A rebuild that failed has left it in error: what it was before is what it has to be again.
+    vm_state = asked.vm_state if server.vm_state is VMState.ERROR else first.vm_state
+    return replace(asked, vm_state=vm_state, priority=first.priority, task_state=first.task_state)
+
+
 def _asked_before(driver: Driver) -> Mapping[str, ServerProgress]:
     """Return the servers that the node's last incident had asked for, and not seen the end of.
 
     Nova may act on that still: they are followed, as after a take-over, and not asked for at once again. However
-    long ago it was: stamps of two machines are not compared.
+    long ago it was: stamps of two machines are not compared. None of this incident's tries is used for that.
     """
     former = driver.former_incident()
     asked = {
-        server: replace(progress, attempts=1)
+        server: replace(progress, attempts=0)
         for server, progress in (former.servers.items() if former else ())
         if progress.state is ServerState.ASKED
     }
     if not asked:
         return {}
     records = driver.compute.evacuations(driver.incident.nova_host)
-    found = {server: newest(records, server, progress.previous) for server, progress in asked.items()}
-    # Where the host has been back since, that request has ended: its server has come home by other ways.
-    return {s: p for s, p in asked.items() if not ((r := found[s]) and r.status is MigrationStatus.COMPLETED)}
+    return {s: p for s, p in asked.items() if not _came_home(records, s, p.previous)}
+
+
+def _came_home(records: Sequence[Migration], server: str, previous: str) -> bool:
+    """True where the host has been back since the record `previous`: whatever was asked for has ended.
+
+    The server has come home by other ways then. `records` are newest first.
+    """
+    newer = takewhile(lambda record: record.uuid != previous, records)
+    return any(record.server == server and record.status is MigrationStatus.COMPLETED for record in newer)
 
 
 class Evacuation:

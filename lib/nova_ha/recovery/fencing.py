@@ -204,12 +204,10 @@ def _prove_silence(driver: Driver) -> datetime | None:
     sight = _sight(driver)
     if sight.answer is Answer.UNKNOWN:
         raise NeedsOperator(Gate.NOT_SILENT, f"nobody can tell whether {driver.node.name} answers SSH ({sight.why})")
-    # A hung host is fenced though it takes connections; one that is off takes none.
-    if sight.answer is Answer.ANSWERS or sight.connected:
-        how = "answers SSH" if sight.answer is Answer.ANSWERS else "takes connections on its SSH port"
+    if sight.alive:
         raise NeedsOperator(
             Gate.NOT_SILENT,
-            f"the BMC at {_address(driver)} reads off, but {driver.node.name} {how} ({sight.why}): "
+            f"the BMC at {_address(driver)} reads off, but {driver.node.name} {sight.in_words()}: "
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)

@@ -30,6 +30,10 @@ def force_down(driver: Driver) -> None:
     """
     if driver.incident.state is not IncidentState.FENCED:
         return
+    # Also where a driver before this one forced it down: it may have died, or stood still, for long since. Only once:
+    # Nova stamps the service at our own changes too, which may come late.
+    look = "asking Nova for its last report"
+    driver.patiently(lambda: _refuse_if_it_reported(driver, current_service(driver)), look)
     service = driver.patiently(lambda: _set_and_read_back(driver), f"forcing {driver.incident.nova_host} down")
     # Nova stamps the service anew when it is disabled: what moves the stamp from now on is a report.
     silent = replace(driver.incident, service_seen=service.updated_at)
@@ -39,9 +43,8 @@ def force_down(driver: Driver) -> None:
 def _set_and_read_back(driver: Driver) -> ComputeService:
     timeout = driver.compute.call_timeout_s
     service = current_service(driver)
-    # Also where a driver before this one forced it down: it may have died, or stood still, for long since.
-    _refuse_if_it_reported(driver, service)
     if not service.forced_down:
+        _refuse_if_it_reported(driver, service)
         driver.before_effect(timeout)
         driver.compute.force_down(service.id, True)
     # Whoever disabled it before us, with a reason of his own, finds his reason again.

@@ -143,10 +143,13 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
         return Wait(closed)
     receipt = incident.proof(findings.latest_now) if incident else None
     if receipt is not None and receipt.method == "bmc":
-        alive = _answers(findings, node) if findings.power.state is PowerState.OFF else None
-        if alive:
-            return Ask(Closed(Gate.NOT_SILENT, f"its BMC reads off, but {alive.why}"))
+        # The observers' reports may be older than the fence; this look is not.
+        if findings.power.state is PowerState.OFF and findings.sight.alive:
+            why = f"{node.name} {findings.sight.in_words()} as seen from {findings.me}"
+            return Ask(Closed(Gate.NOT_SILENT, f"its BMC reads off, but {why}"))
         return Go()  # its power is read again, by the driver
+    if receipt is None and incident and _waits_for_another_word(findings, incident):
+        return Ask(_with_the_clock(findings, Closed(Gate.RECEIPT_EXPIRED, incident.reason), node, incident))
     passed = []
     # A human's word that it is off is no reason to overlook that it lives. Where that word has expired the driver
     # proves it anew, by the BMC.
@@ -346,16 +349,24 @@ def _approved(f: Findings, gate: Gate, node: ComputeNode, incident: Incident | N
     return node.approval is not None and node.approval.lets_pass(gate.value, f.latest_now)
 
 
+def _waits_for_another_word(f: Findings, incident: Incident) -> bool:
+    """True where the word that it waits for holds by our clock, and not by Nova's: claimed, it would end so again."""
+    waits = incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is Gate.RECEIPT_EXPIRED
+    return waits and incident.receipt is not None and incident.receipt.valid(f.now)
+
+
 def _with_the_clock(f: Findings, closed: Closed, node: ComputeNode, incident: Incident | None) -> Closed:
     """Say it where an operator's word would let the gate pass by our clock, and has expired by Nova's."""
-    receipt = incident.receipt if incident else None
-    words = [
-        "its approval" if node.approval and node.approval.lets_pass(closed.gate.value, f.now) else "",
-        "the word that it is off" if receipt and receipt.method == "operator" and receipt.valid(f.now) else "",
-    ]
-    ended = " and ".join(filter(None, words))
+    approval, receipt, gate = node.approval, incident.receipt if incident else None, closed.gate.value
+    ended = []
+    if approval and approval.lets_pass(gate, f.now) and not approval.lets_pass(gate, f.latest_now):
+        ended.append("its approval")
+    if receipt and receipt.method == "operator" and receipt.valid(f.now) and not receipt.valid(f.latest_now):
+        ended.append("the word that it is off")
+    if not ended or BY_NOVAS_CLOCK in closed.why:
+        return closed
     ahead = f"which is {(f.latest_now - f.now).total_seconds():.0f} s ahead of that of {f.me}: set the clocks"
-    return Closed(closed.gate, f"{closed.why}; {ended} has ended {BY_NOVAS_CLOCK}, {ahead}") if ended else closed
+    return Closed(closed.gate, f"{closed.why}; {' and '.join(ended)} has ended {BY_NOVAS_CLOCK}, {ahead}")
 
 
 def _few(names: set[str]) -> str:

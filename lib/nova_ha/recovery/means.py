@@ -34,6 +34,16 @@ class Sight:
     why: str
     connected: bool = False
 
+    @property
+    def alive(self) -> bool:
+        """True where a kernel runs there. A hung host is fenced all the same; one that is off takes no connection."""
+        return self.connected or self.answer is Answer.ANSWERS
+
+    def in_words(self) -> str:
+        """Return what was met, for a host that is alive."""
+        how = "answers SSH" if self.answer is Answer.ANSWERS else "takes connections on its SSH port"
+        return f"{how} ({self.why})"
+
 
 @dataclass
 class Means:

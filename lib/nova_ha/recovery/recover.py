@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nova_ha.cluster.duty import duties
+from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT, Duty, duties
 from nova_ha.cluster.gate import Closed, Gate
-from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.semaphore import Semaphore
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 # The order of the work. Each step runs only on the recorded evidence of the one before.
 STEPS: Sequence[Callable[[Driver], None]] = (fence, force_down, evacuate, finish)
+
+FOR_THE_OPERATOR = (Duty.WAITS_FOR_OPERATOR, Duty.LEFT_BEHIND, Duty.ODD, Duty.UNREADABLE)
 
 STALE_TRIES = 5
 # Each try looks at the host again, which takes a second or so by itself.
@@ -184,9 +186,15 @@ def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claime
 
 def _ask(incident: Incident) -> None:
     """Notify, but only once where it is tried again and again and stops in the same way, as without Nova."""
+    again = incident.gate is not None and (incident.gate.ends_by_itself or incident.gate in ANSWERED_BY_A_RECEIPT)
     gate = f"{incident.gate.value if incident.gate else ''}: "
-    asked = [s for s in incident.steps if s.state is IncidentState.NEEDS_OPERATOR and s.what.startswith(gate)]
-    if len(asked) <= 1 or not (incident.gate and incident.gate.ends_by_itself):
+    answered = max((at for at, step in enumerate(incident.steps) if step.what.startswith(CONFIRMED)), default=0)
+    asked = [
+        step
+        for step in incident.steps[answered:]
+        if step.state is IncidentState.NEEDS_OPERATOR and step.what.startswith(gate)
+    ]
+    if len(asked) <= 1 or not again:
         notify(incident, "needs-operator")
 
 
@@ -195,6 +203,19 @@ def _told(result: Result) -> Result:
         LEVELS.get(result.outcome, logging.INFO), "host=%s outcome=%s %s", result.node, result.outcome, result.words
     )
     return result
+
+
+def not_due(means: Means, nodes: Sequence[str]) -> Mapping[str, Result]:
+    """Say of each node that is not due what it waits for; those that wait for nothing are left out."""
+    tasks = duties(read_view(means.store), means.clock.now()) if nodes else {}
+    results = {}
+    for node in nodes:
+        task = tasks.get(node)
+        if task and task.duty is Duty.WORKED_ON:
+            results[node] = _waits(node, Closed(Gate.LOCKED, task.words))
+        elif task and task.duty in FOR_THE_OPERATOR:
+            results[node] = Result(node, "needs-operator", task.words)
+    return results
 
 
 def dry_run_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:

@@ -56,3 +56,26 @@ def test_each_stop_after_an_operators_word_has_expired_calls_again(cloud: Observ
         confirm_off(cloud.store, cloud.clock, "c1", by="ann", until=until)
         cloud.turns()
     assert [gate for _, gate in calls] == [Gate.NO_BMC, Gate.POWER_UNKNOWN, Gate.POWER_UNKNOWN]
+
+
+@pytest.mark.fault(25)
+@pytest.mark.fault(37)
+def test_a_word_that_has_ended_by_novas_clock_stops_a_recovery_once(cloud: ObservedCloud, calls: Calls) -> None:
+    cloud.nova.clock = Skewed(cloud.clock, 300)
+    cloud.store.put("ha_cluster/config/recovery/concurrency", "1")
+    cloud.nova.rebuild_s = 50
+    cloud.nova.add("c1", 4)
+    for leaf in ("ip", "user", "password", "identity"):
+        cloud.store.drop(f"ha_cluster/compute_nodes/c1/config/bmc/{leaf}")
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.loses_power("c1")
+    until = cloud.clock.now() + timedelta(seconds=391)
+    confirm_off(cloud.store, cloud.clock, "c1", by="ann", until=until)
+    cloud.turns(5)
+    assert [gate for _, gate in calls] == [Gate.NO_BMC, Gate.POWER_UNKNOWN, Gate.RECEIPT_EXPIRED]
+    incident = cloud.incident("c1")
+    assert incident is not None
+    assert "by Nova's clock, which is 300 s ahead" in incident.reason
+    claims = sum(step.what.startswith("goes on after") for step in incident.steps)
+    assert claims == 2
