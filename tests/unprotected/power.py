@@ -164,7 +164,8 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         (20, 30),
         "a report between the fence and the force-down stops everything",
-        REPORTS_COUNT_NOT[1],
+        *REPORTS_COUNT_NOT[:2],
+        NO_LOOK_OVER_A_READING,
         tests="recovery/test_recovery_changed_meanwhile.py::"
         "test_a_host_that_reported_while_nova_refused_to_force_it_down_is_not_forced_down",
     ),
