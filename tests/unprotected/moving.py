@@ -14,7 +14,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         29,
         "what the last incident had asked for is followed by the next one",
-        Edit(EVACUATION, "    asked = {} if incident.listed else _asked_before(driver)\n", "    asked = {}\n"),
+        Edit(EVACUATION, "    followed = _still_followed(driver, before)\n", "    followed: list[str] = []\n"),
         tests="recovery/test_recovery_moved_servers.py::"
         "test_a_retry_right_after_a_lost_answer_follows_what_nova_may_still_do",
     ),
@@ -128,9 +128,9 @@ REMOVALS: tuple[Removal, ...] = (
         "what an earlier incident asked for is followed, however long ago by anybody's clock",
         Edit(
             "lib/nova_ha/recovery/evacuation.py",
-            "        if progress.state is ServerState.ASKED\n    }",
-            "        if progress.state is ServerState.ASKED and progress.asked_at\n"
-            "        and abs((driver.means.clock.now() - progress.asked_at).total_seconds()) < 600\n    }",
+            "before.items() if progress.state is ServerState.ASKED]\n",
+            "before.items() if progress.state is ServerState.ASKED and progress.asked_at\n"
+            "             and abs((driver.means.clock.now() - progress.asked_at).total_seconds()) < 600]\n",
         ),
         tests="test_fault_old_requests.py::test_a_lost_request_is_not_sent_again_though_clocks_differ",
     ),

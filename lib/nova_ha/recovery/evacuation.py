@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import takewhile
@@ -55,9 +55,10 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     """
     carries_tag = TagFilter(driver.compute, driver.policy.recovery_only_tagged)
     found = driver.compute.servers(incident.nova_host)
-    asked = {} if incident.listed else _asked_before(driver)
+    before = {} if incident.listed else _not_brought_back(driver)
+    followed = _still_followed(driver, before)
     new = {
-        str(s.id): _as_it_is_now(asked.get(s.id), s, first_progress(s, carries_tag))
+        str(s.id): _as_it_is_now(s, first_progress(s, carries_tag), before.get(s.id), s.id in followed)
         for s in found
         if s.id not in incident.servers
     }
@@ -68,31 +69,40 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     return replace(incident, servers={**incident.servers, **new}, listed=True)
 
 
-def _as_it_is_now(asked: ServerProgress | None, server: Server, first: ServerProgress) -> ServerProgress:
-    """Return the progress of a server that was asked for before, by today's rules: it may be long ago."""
-    if asked is None or first.state is not ServerState.PENDING:
+def _as_it_is_now(
+    server: Server, first: ServerProgress, before: ServerProgress | None, followed: bool
+) -> ServerProgress:
+    """Return the progress that a server begins with: by today's rules, though an earlier incident knows of it.
+
+    What is `followed` uses none of this incident's tries.
+    """
+    if before is None or first.state is not ServerState.PENDING:
         return first
     # A rebuild that failed has left it in error: what it was before is what it has to be again.
-    vm_state = asked.vm_state if server.vm_state is VMState.ERROR else first.vm_state
-    return replace(asked, vm_state=vm_state, priority=first.priority, task_state=first.task_state)
+    vm_state = before.vm_state if server.vm_state is VMState.ERROR else first.vm_state
+    begun = replace(before, attempts=0, priority=first.priority, task_state=first.task_state) if followed else first
+    return replace(begun, vm_state=vm_state)
 
 
-def _asked_before(driver: Driver) -> Mapping[str, ServerProgress]:
-    """Return the servers that the node's last incident had asked for, and not seen the end of.
+def _not_brought_back(driver: Driver) -> Mapping[str, ServerProgress]:
+    """Return the servers of the node's last incident that it had asked for, or that failed, as it knew them."""
+    former = driver.former_incident()
+    return {
+        server: progress
+        for server, progress in (former.servers.items() if former else ())
+        if progress.state in (ServerState.ASKED, ServerState.FAILED)
+    }
+
+
+def _still_followed(driver: Driver, before: Mapping[str, ServerProgress]) -> Collection[str]:
+    """Return the servers that were asked for before, and of which nobody has seen the end.
 
     Nova may act on that still: they are followed, as after a take-over, and not asked for at once again. However
-    long ago it was: stamps of two machines are not compared. None of this incident's tries is used for that.
+    long ago it was: stamps of two machines are not compared.
     """
-    former = driver.former_incident()
-    asked = {
-        server: replace(progress, attempts=0)
-        for server, progress in (former.servers.items() if former else ())
-        if progress.state is ServerState.ASKED
-    }
-    if not asked:
-        return {}
-    records = driver.compute.evacuations(driver.incident.nova_host)
-    return {s: p for s, p in asked.items() if not _came_home(records, s, p.previous)}
+    asked = [server for server, progress in before.items() if progress.state is ServerState.ASKED]
+    records = driver.compute.evacuations(driver.incident.nova_host) if asked else []
+    return [server for server in asked if not _came_home(records, server, before[server].previous)]
 
 
 def _came_home(records: Sequence[Migration], server: str, previous: str) -> bool:

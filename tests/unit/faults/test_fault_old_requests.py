@@ -132,3 +132,18 @@ def final_states(cloud: ObservedCloud) -> set[ServerState]:
     cloud.recover("ha-1")
     [incident] = [incident for incident in cloud.closed("c1") if incident.state is IncidentState.FINISHED]
     return {progress.state for progress in incident.servers.values()}
+
+
+@pytest.mark.fault(31)
+def test_a_server_that_was_shut_down_stays_so_though_its_first_rebuild_left_it_in_error(cloud: ObservedCloud) -> None:
+    [server] = cloud.nova.add("c1", 1, VMState.STOPPED)
+    for host in cloud.nova.hosts:
+        cloud.nova.fail_spawn[host] = "no room"
+    cloud.fails("c1")
+    cloud.recover("ha-1")
+    cloud.nova.fail_spawn.clear()
+    cloud.nova.inventory[server] = replace(cloud.nova.inventory[server], vm_state=VMState.ERROR)
+    retry(cloud.store, cloud.clock, "c1", by="ann")
+    cloud.recover("ha-1")
+    assert cloud.nova.inventory[server].host != "c1"
+    assert cloud.nova.inventory[server].vm_state is VMState.STOPPED
