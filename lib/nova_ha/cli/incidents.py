@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.schema import INCIDENTS_CLOSED, BadValue, Problem, closed_incident
 from nova_ha.cluster.store import Entry, Store
-from nova_ha.cluster.view import ClusterView
+from nova_ha.cluster.view import ClusterView, last_started
 
 
 def past_incidents(store: Store, node: str | None = None) -> tuple[list[Incident], list[Problem]]:
@@ -20,10 +19,8 @@ def past_incidents(store: Store, node: str | None = None) -> tuple[list[Incident
 
 def latest_incidents(store: Store, view: ClusterView) -> list[Incident]:
     """Return the last closed incident of each node, without reading the whole history."""
-    latest: dict[str, datetime] = {}
-    for node, started in view.closed:
-        latest[node] = max(started, latest.get(node, started))
-    found = [store.get(closed_incident(node, to_stamp(started))) for node, started in sorted(latest.items())]
+    latest = sorted(last_started(view.closed).items())
+    found = [store.get(closed_incident(node, to_stamp(started))) for node, started in latest]
     return _read(entry for entry in found if entry)[0]
 
 

@@ -89,11 +89,9 @@ def _standing(
         gate = incident.gate if incident else None
         withdrawn = found is not None and not found.failed
         return Standing(node, condition, task.words, remedy(Gate.WITHDRAWN if withdrawn else gate, node), since)
-    if task.duty is Duty.LEFT_BEHIND:
-        return Standing(node, condition, task.words.partition(":")[0], remedy(Gate.LEFT_BEHIND, node), since)
     if found is None or condition is not Condition.WELL:
         return Standing(
-            node, condition, _with_maintenance(task.words, found, now), _way(view, node, condition), since
+            node, condition, _with_maintenance(task.words, found, now), _way(view, node, task.duty), since
         )
     return _watched(view, found, seen, held, now)
 
@@ -135,13 +133,15 @@ def _maintenance(node: ComputeNode) -> str:
     return f"until {note.until:%Y-%m-%d %H:%M} UTC by {note.by}{': ' if note.why else ''}{note.why}"
 
 
-def _way(view: ClusterView, node: str, condition: Condition) -> str:
+def _way(view: ClusterView, node: str, duty: Duty) -> str:
     """Return what helps a node that has failed and is not waiting for the operator."""
-    if condition in (Condition.FAILED, Condition.RECOVERING):
+    if duty is Duty.LEFT_BEHIND:
+        return remedy(Gate.LEFT_BEHIND, node)
+    if CONDITIONS[duty] in (Condition.FAILED, Condition.RECOVERING):
         if view.paused:
             return remedy(Gate.PAUSED, node)
         return remedy(Gate.POLICY, node) if view.policy_problems else ""
-    return f"`nova-ha node reset {node}` once the host is repaired" if condition is Condition.RECOVERED else ""
+    return f"`nova-ha node reset {node}` once the host is repaired" if duty is Duty.DONE else ""
 
 
 def _since(incident: Incident | None) -> datetime | None:

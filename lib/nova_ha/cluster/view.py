@@ -99,6 +99,7 @@ def read_view(store: Store) -> ClusterView:
         if entry.key != INCIDENTS_OPEN and "/" not in entry.key.removeprefix(INCIDENTS_OPEN)
     }
     closed = tuple(_closed(store.keys(INCIDENTS_CLOSED)))
+    latest = last_started(closed)
     recovered = [name for name, node in compute.items() if node.failed and node.recovered and name not in incidents]
     policy, policy_problems = Policy.read(store.list(CONFIG))
     pause, pause_index, pause_problems = _pause(store.get(PAUSED))
@@ -113,7 +114,9 @@ def read_view(store: Store) -> ClusterView:
         pause=pause,
         pause_index=pause_index,
         problems=all_problems(compute, ha),
-        left_behind={name: count for name in recovered if (count := _left_behind(store, closed, name))},
+        left_behind={
+            name: count for name in recovered if name in latest and (count := _left_behind(store, name, latest[name]))
+        },
     )
 
 
@@ -171,10 +174,17 @@ def _open_incident(entry: Entry) -> OpenIncident:
     return OpenIncident(entry.index, incident)
 
 
-def _left_behind(store: Store, closed: Sequence[tuple[str, datetime]], node: str) -> int:
-    """Return how many servers the node's last incident failed; 0 where it cannot be read."""
-    started = [at for name, at in closed if name == node]
-    entry = store.get(closed_incident(node, to_stamp(max(started)))) if started else None
+def last_started(closed: Iterable[tuple[str, datetime]]) -> dict[str, datetime]:
+    """Return when the last one of each node's past incidents started."""
+    latest: dict[str, datetime] = {}
+    for node, started in closed:
+        latest[node] = max(started, latest.get(node, started))
+    return latest
+
+
+def _left_behind(store: Store, node: str, started: datetime) -> int:
+    """Return how many servers that past incident of the node failed; 0 where it cannot be read."""
+    entry = store.get(closed_incident(node, to_stamp(started)))
     with suppress(BadValue):
         incident = Incident.from_kv(entry.value) if entry else None
         return sum(server.state is ServerState.FAILED for server in incident.servers.values()) if incident else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import requests
 from keystoneauth1 import exceptions as auth_errors
 from novaclient import exceptions as nova_errors
 
@@ -19,8 +18,7 @@ HTTP_ERRORS = (nova_errors.ClientException, auth_errors.HttpError)
 CLIENT_ERRORS = (
     nova_errors.ClientException,
     auth_errors.ClientException,
-    requests.exceptions.RequestException,
-    OSError,  # requests' own word for a CA or client certificate that is no file
+    OSError,  # every error of requests is one; where a file for TLS is missing it is no more than that
     AttributeError,
     KeyError,
     TypeError,

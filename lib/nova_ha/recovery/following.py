@@ -97,7 +97,7 @@ def follow(
     return _failed(
         progress,
         f"still {record.status.value} on {record.destination or 'no host yet'} after {server_timeout_s:g} s; "
-        "make sure that it never runs there, then evacuate it by hand: `nova evacuate` with its id",
+        "make sure that it never runs there, then evacuate it by hand: `openstack server evacuate`",
     )
 
 

@@ -102,7 +102,8 @@ def recover(means: Means, node_name: str) -> Result:
     while True:
         findings, outcome, node = last_look(means, node_name)
         if isinstance(outcome, Wait) or node is None:
-            return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else _gone(node_name))
+            gone = Result(node_name, "waits", "gone")
+            return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else gone)
         if isinstance(outcome, Ask):
             return _asked(means, findings, node, outcome)
         claimed = claim(means, findings, node)
@@ -114,10 +115,6 @@ def recover(means: Means, node_name: str) -> Result:
 
 def _waits(node_name: str, closed: Closed) -> Result:
     return Result(node_name, "waits", str(closed), closed.gate)
-
-
-def _gone(node_name: str) -> Result:
-    return Result(node_name, "waits", "gone")
 
 
 class _Patience:

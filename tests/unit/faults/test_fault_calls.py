@@ -43,14 +43,7 @@ def test_an_approval_that_has_ended_by_novas_clock_is_said_once(cloud: ObservedC
 
 @pytest.mark.fault(37)
 def test_each_stop_after_an_operators_word_has_expired_calls_again(cloud: ObservedCloud, calls: Calls) -> None:
-    cloud.store.put("ha_cluster/config/recovery/concurrency", "1")
-    cloud.nova.rebuild_s = 50
-    cloud.nova.add("c1", 4)
-    for leaf in ("ip", "user", "password", "identity"):
-        cloud.store.drop(f"ha_cluster/compute_nodes/c1/config/bmc/{leaf}")
-    cloud.fails("c1")
-    cloud.turns()
-    cloud.loses_power("c1")
+    unplugged_without_bmc(cloud)
     for _ in range(2):
         until = cloud.clock.now() + timedelta(seconds=61)
         confirm_off(cloud.store, cloud.clock, "c1", by="ann", until=until)
@@ -62,14 +55,7 @@ def test_each_stop_after_an_operators_word_has_expired_calls_again(cloud: Observ
 @pytest.mark.fault(37)
 def test_a_word_that_has_ended_by_novas_clock_stops_a_recovery_once(cloud: ObservedCloud, calls: Calls) -> None:
     cloud.nova.clock = Skewed(cloud.clock, 300)
-    cloud.store.put("ha_cluster/config/recovery/concurrency", "1")
-    cloud.nova.rebuild_s = 50
-    cloud.nova.add("c1", 4)
-    for leaf in ("ip", "user", "password", "identity"):
-        cloud.store.drop(f"ha_cluster/compute_nodes/c1/config/bmc/{leaf}")
-    cloud.fails("c1")
-    cloud.turns()
-    cloud.loses_power("c1")
+    unplugged_without_bmc(cloud)
     until = cloud.clock.now() + timedelta(seconds=391)
     confirm_off(cloud.store, cloud.clock, "c1", by="ann", until=until)
     cloud.turns(5)
@@ -79,3 +65,15 @@ def test_a_word_that_has_ended_by_novas_clock_stops_a_recovery_once(cloud: Obser
     assert "by Nova's clock, which is 300 s ahead" in incident.reason
     claims = sum(step.what.startswith("goes on after") for step in incident.steps)
     assert claims == 2
+
+
+def unplugged_without_bmc(cloud: ObservedCloud) -> None:
+    """c1 waits for somebody's word that it is off, which it is; its servers will go one after the other."""
+    cloud.store.put("ha_cluster/config/recovery/concurrency", "1")
+    cloud.nova.rebuild_s = 50
+    cloud.nova.add("c1", 4)
+    for leaf in ("ip", "user", "password", "identity"):
+        cloud.store.drop(f"ha_cluster/compute_nodes/c1/config/bmc/{leaf}")
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.loses_power("c1")

@@ -148,7 +148,7 @@ def test_servers_on_their_way_to_an_ha_node_that_dies_are_named_and_not_asked_fo
     shows(
         33,
         "still accepted on ha-1 after 300 s; make sure that it never runs there, then evacuate it by hand: "
-        "`nova evacuate` with its id",
+        "`openstack server evacuate`",
         cloud.says("history", "c1"),
     )
     assert cloud.bmcs["c1"].commands == [PowerState.ON]
