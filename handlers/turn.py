@@ -47,6 +47,9 @@ def turn(agent: str) -> Iterator[bool]:
 
 
 def _await(descriptor: int) -> None:
+    if _taken(descriptor):
+        return
+    log.info("step=turn another recovery of this agent is at work: waiting for its end, %g s at most", LONGEST_WAIT_S)
     until = time.monotonic() + LONGEST_WAIT_S
     while not _taken(descriptor) and time.monotonic() < until:
         time.sleep(PAUSE_S)
