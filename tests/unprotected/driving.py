@@ -271,4 +271,19 @@ REMOVALS: tuple[Removal, ...] = (
         CLAIM_BY_PLAIN_WRITES,
         tests="whole/test_whole_drivers.py::test_of_two_drivers_that_start_at_once_one_recovers_the_host",
     ),
+    process(
+        10,
+        "each write and each effect is under the lock",
+        NO_LOCK_IN_WRITES,
+        NO_PROOF,
+        NO_PROOF_OF_A_BATCH,
+        tests="whole/test_whole_drivers.py::test_a_driver_that_stood_still_beyond_its_lock_sends_nothing_any_more",
+    ),
+    process(
+        9,
+        "a driver bears with a Consul that is away for a while",
+        Edit(DRIVER, "CONSUL_PATIENCE_S = 60.0", "CONSUL_PATIENCE_S = -1.0"),
+        tests="faults/test_faults_consul.py::"
+        "test_an_incident_bears_with_the_death_of_every_leader_at_claim_fence_and_evacuation",
+    ),
 )
