@@ -9,7 +9,6 @@ from typing import Any
 
 from nova_ha.cluster.schema import CONFIG, BadValue, Problem, shown, text_from
 from nova_ha.cluster.store import Entry
-from nova_ha.errors import ConfigError
 
 # The longest time-out of any single call with an effect: Nova's (see nova_ha.compute), with the margin
 # that a driver keeps before it sends one.
@@ -81,20 +80,6 @@ class Policy:
     fence_repeat: str = "approve"
     session_ttl: int = 15
     session_lock_delay: int = 30
-
-    @classmethod
-    def from_entries(cls, entries: Sequence[Entry]) -> Policy:
-        """Read the policy from the keys under `ha_cluster/config/`.
-
-        Raises ConfigError with every mistake in it: unknown options, bad values, dangerous combinations.
-        """
-        policy, problems = cls.read(entries)
-        if problems:
-            raise ConfigError(
-                "; ".join(map(str, problems)),
-                remedy="mend it with `nova-ha config set`, see `nova-ha config list`",
-            )
-        return policy
 
     @classmethod
     def read(cls, entries: Sequence[Entry]) -> tuple[Policy, tuple[Problem, ...]]:

@@ -23,7 +23,6 @@ RECOVERY_SEMAPHORE = ROOT + "locks/recovery"
 SERVICE = "nova-ha"
 SSH_CHECK = "nova-ha-ssh"
 BMC_CHECK = "nova-ha-bmc"
-CLUSTER_CHECK = "nova-ha-cluster"
 
 # The leaf of a compute node that says that its Consul agent had left on purpose when it began to fail.
 LEFT = "internal/left"
@@ -38,8 +37,6 @@ RESERVE_REASON = "nova-ha: reserve"
 LOCK_FLAGS = 0x2DDCCBC058A50C18
 SEMAPHORE_FLAGS = 0xE0F69A2BAA414DE0
 
-# Consul limits a value to 512 KB; base64 in a transaction's body makes four bytes of three.
-MAX_VALUE_BYTES = 512 * 1024
 # One line: an SSH key of 16,384 bits has 2.8 KB.
 MOST_LINE = 4096
 # 64 operations in Consul before 1.17; some room is left for what a caller adds.

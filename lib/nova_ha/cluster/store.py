@@ -104,13 +104,6 @@ class Store:
             raise garbled(f"key {key}" if not params else f"keys under {key}")
         return found
 
-    def session_ids(self) -> frozenset[str]:
-        """Return the ids of all live sessions."""
-        sessions = self.fetch("/v1/session/list", consistent=True)
-        if not _is_list_of(dict, sessions) or not _is_list_of(str, [session.get("ID") for session in sessions]):
-            raise garbled("the sessions")
-        return frozenset(session["ID"] for session in sessions)
-
     def fetch(self, path: str, *, consistent: bool = False, params: Sequence[tuple[str, str]] = ()) -> Any:
         """Return what Consul answers to a GET, parsed and never null; None where it answers 404."""
         asked = [*params, *([("consistent", "1")] if consistent else [])]

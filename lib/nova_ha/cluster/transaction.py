@@ -111,11 +111,6 @@ class Failure:
         return "lock is already held" in self.what
 
     @property
-    def session_gone(self) -> bool:
-        """True when the session that the operation names no longer lives, or never did."""
-        return "invalid session" in self.what or "failed session lookup" in self.what
-
-    @property
     def forbidden(self) -> bool:
         """True when the token has not the right to do it."""
         return "ermission denied" in self.what

@@ -12,7 +12,7 @@ import termios
 
 # The beginning of Linux's struct tcp_info: 8 bytes, then 32-bit numbers; times are milliseconds ago.
 TCP_INFO = struct.Struct("8B13I")
-STATE, RETRANSMITS, DATA_SENT, DATA_RECEIVED = 0, 2, 17, 19
+RETRANSMITS, DATA_SENT, DATA_RECEIVED = 2, 17, 19
 SYN_SENT = 2
 # The kernel counts in ticks of up to 10 ms.
 TICK_MS = 20

@@ -62,11 +62,6 @@ def sweep(
     return asyncio.run(_sweep(nodes, deadline_s, per_host_s, refused or {}))
 
 
-def login(config: SSHConfig, limit_s: float = HOST_S) -> Sighting:
-    """Log in to one node and run a command that does nothing. Never raises."""
-    return sweep({"": config}, max(limit_s, ANSWER_S) + 0.5, limit_s)[""]
-
-
 def sight(config: SSHConfig, limit_s: float) -> Sighting:
     """Look whether the host answers SSH at all, within `limit_s`. Needs no credentials. Never raises.
 

@@ -35,11 +35,6 @@ class NodeVotes:
         """The votes that were given, the largest streak first."""
         return tuple(sorted((n for n in self.streaks.values() if n is not None), reverse=True))
 
-    @property
-    def failing_observers(self) -> tuple[str, ...]:
-        """The HA nodes that see it failing."""
-        return tuple(name for name, streak in sorted(self.streaks.items()) if streak)
-
     def agreed(self, quorum: int) -> int | None:
         """Return the failed intervals that `quorum` observers agree on; None where fewer than these voted."""
         if quorum < 1:

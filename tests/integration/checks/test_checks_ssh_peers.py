@@ -20,7 +20,7 @@ import pytest
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
-from nova_ha.probe.ssh import host_key, login, sight, sweep
+from nova_ha.probe.ssh import ANSWER_S, HOST_S, host_key, sight, sweep
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
 from support.sshd import HANGING_SHELL, start_sshd
@@ -29,6 +29,11 @@ Peer = Callable[[Callable[[socket.socket, threading.Event], None]], SSHConfig]
 
 # Generous: the machine that runs the tests may be busy. What hangs would not end at all.
 BOUND_S = 12.0
+
+
+def login(config: SSHConfig) -> Sighting:
+    """Log in to one node and run a command that does nothing."""
+    return sweep({"": config}, max(HOST_S, ANSWER_S) + 0.5, HOST_S)[""]
 
 
 def timely(look: Callable[[], Sighting]) -> Sighting:
@@ -376,8 +381,8 @@ class asyncssh_server:
 SWEEP = """
 import json, sys
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.ssh import login
-seen = login(SSHConfig(sys.argv[1], int(sys.argv[2]), "u", "p"))
+from nova_ha.probe.ssh import sweep
+seen = sweep({"": SSHConfig(sys.argv[1], int(sys.argv[2]), "u", "p")}, 4.0)[""]
 print(json.dumps([seen.state.value, seen.why]))
 """
 

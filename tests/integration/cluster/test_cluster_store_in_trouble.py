@@ -12,6 +12,7 @@ from nova_ha.cluster.view import read_view
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster
+from support.sessions import session_ids
 
 
 @pytest.fixture
@@ -147,7 +148,7 @@ def test_an_ha_nodes_token_is_sent_with_every_kind_of_call(guarded: ConsulCluste
     key = "ha_cluster/compute_nodes/c1/internal/.lock"
     assert isinstance(store.commit([lock(key, session), put("ha_cluster/wake", b"1")]), Committed)
     assert store.renew_session(session)
-    assert session in store.session_ids()
+    assert session in session_ids(store)
     assert store.node_name() == "ha-1"
     assert store.again().get(key) == store.get(key)
     assert read_view(store).compute_nodes["c1"].lock_session == session

@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from fakes.consul import MAX_VALUE_BYTES
 from fakes.store import FakeStore
 from fakes.values import NOW, an_incident
 from nova_ha.cluster.incident import (
@@ -24,7 +25,7 @@ from nova_ha.cluster.incident import (
     ServerState,
     Step,
 )
-from nova_ha.cluster.schema import MAX_VALUE_BYTES, BadValue, open_incident
+from nova_ha.cluster.schema import BadValue, open_incident
 from nova_ha.cluster.store import Committed, cas
 from nova_ha.recovery.servers import MOST_NAME
 

@@ -10,11 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nova_ha.clock import Clock
-from nova_ha.cluster.schema import MAX_VALUE_BYTES, SessionID
+from nova_ha.cluster.schema import SessionID
 from nova_ha.cluster.store import Committed, Entry, Failure, Operation, Rejected
 from nova_ha.errors import ConsulError
 
 MOST_OPERATIONS = 64
+# Consul limits a value to 512 KB; base64 in a transaction's body makes four bytes of three.
+MAX_VALUE_BYTES = 512 * 1024
 
 
 @dataclass

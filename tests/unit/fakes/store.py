@@ -85,12 +85,10 @@ class FakeStore(Store):
         with self._calling():
             return [key for key in sorted(self.data) if key.startswith(prefix)]
 
-    def session_ids(self) -> frozenset[str]:
-        with self._calling():
-            return frozenset(self.consul.sessions)
-
     def fetch(self, path: str, *, consistent: bool = False) -> Any:
         with self._calling():
+            if path == "/v1/session/list":
+                return [{"ID": session} for session in self.consul.sessions]
             return self.answers.get(path)
 
     def node_name(self) -> str:

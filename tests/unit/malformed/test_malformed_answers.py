@@ -74,7 +74,6 @@ READS: dict[str, Callable[[Store], object]] = {
     "get": lambda store: store.get("k"),
     "list": lambda store: store.list("k"),
     "keys": lambda store: store.keys("k"),
-    "session_ids": lambda store: store.session_ids(),
     "node_name": lambda store: store.node_name(),
     "view": read_view,
     "votes": lambda store: read_votes(store, a_view()),
