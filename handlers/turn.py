@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 VARIABLE = "NOVA_HA_RUN"
 ROOTS_FOLDER = "/run/nova-ha"
-# Whoever was stopped, or hangs, keeps the file locked and loses its session: by then somebody else may go on.
+# A driver that was stopped, or hangs, keeps the file locked and loses its session: by then another one may go on.
 LONGEST_WAIT_S = 120.0
 PAUSE_S = 0.2
 
@@ -24,10 +24,10 @@ PAUSE_S = 0.2
 def turn(agent: str) -> Iterator[bool]:
     """Wait until no other recovery of this agent is at work; yield False where one waits for that already.
 
-    Whoever waits reads the state after its turn has come, so it sees whatever the third one was woken for. The
-    kernel gives the turn back when a process ends, however it ends. Consul's locks are what keeps drivers apart:
-    where no file can be locked here (disk full, read only) everybody has his turn at once, and nobody waits longer
-    than LONGEST_WAIT_S for one that may never end.
+    The one that waits reads the state once its turn has come, so it also sees what a third one was woken for. The
+    kernel gives the turn back when a process ends, however it ends. Consul's locks keep the drivers apart: where no
+    file can be locked here (disk full, read only) all go on at once, and none waits longer than LONGEST_WAIT_S for
+    one that may never end.
     """
     with ExitStack() as held:
         try:

@@ -1,4 +1,4 @@
-"""The operator: commands that run beside everything else, and what he does about each gate."""
+"""The operator: commands that run beside everything else, and what they do about each gate."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ALLOWED_CODES = (0, 1, 3, 75)
 
 # Gates that close a while and open by themselves.
 WAITS = tuple(gate for gate in Gate if gate.ends_by_itself)
-# What a power that could not be cut or read needs: a mended BMC and a new incident, or a pulled plug and his word.
+# What a power that could not be cut or read needs: a mended BMC and a new incident, or a pulled plug and their word.
 POWER = (Gate.NOT_OFF, Gate.BMC_IDENTITY, Gate.POWER_UNKNOWN, Gate.RECEIPT_EXPIRED, Gate.BMC_UNREACHABLE)
 LIVES = (Gate.NOT_SILENT, Gate.ANSWERS, Gate.NOVA_REPORTS, Gate.POWERED_ON, Gate.WITHDRAWN)
 JUDGED = (Gate.REPEAT, Gate.MAX_FAILED, Gate.APPROVAL)

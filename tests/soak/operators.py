@@ -20,7 +20,7 @@ PAYLOADS = (
     json.dumps([_CHECK] * 3000).encode(),
     b'{"a": ' * 2000,
 )
-# What he writes by hand, and its mistakes.
+# What they write by hand, and its mistakes.
 GARBLED = {
     "internal/runtime_config": b'{"version": 1, "nova_host": ',
     "config/ssh/port": b"99999",

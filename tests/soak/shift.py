@@ -1,4 +1,4 @@
-"""The operator at work in one round: he looks at each host that waits, and does what helps, with some patience."""
+"""The operator at work in one round: they look at each host that waits, and do what helps, with some patience."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from soak.scene import Seen
 from soak.site import Site
 from soak.story import Story
 
-# He sees whether it helps before he orders it again: each order writes what a claim depends on.
+# They see whether it helps before they order it again: each order writes what a claim depends on.
 PATIENCE_S = {True: 25.0, False: 4.0}
 MOST_ORDERS = 10
 
 
 class Shift:
-    """What the operator has done about each host. `changed_at` is when he did something last."""
+    """What the operator has done about each host. `changed_at` is when they did something last."""
 
     def __init__(self, desk: Desk, site: Site, story: Story, *, vouches: bool) -> None:
         self._desk, self._site, self._story = desk, site, story
@@ -29,11 +29,11 @@ class Shift:
         self.changed_at = time.monotonic()
 
     def leaves(self, name: str) -> bool:
-        """True where the host lives, and he leaves its incident to the reset."""
+        """True where the host lives, and they leave its incident to the reset."""
         return name in self._left
 
     def exhausted(self, name: str) -> bool:
-        """True when he has tried so often that more is no use."""
+        """True when they have tried so often that more is no use."""
         return len(self._orders.get(name, ())) > MOST_ORDERS
 
     def help(self, name: str, seen: Seen) -> bool:
@@ -69,7 +69,7 @@ class Shift:
         self._orders, self._ordered_at = {}, {}
 
     def orders(self, name: str) -> str:
-        """Return what he has ordered about a host."""
+        """Return what they have ordered about a host."""
         return ", ".join(map(str, self._orders.get(name, ())))
 
     def _do(self, name: str, does: Answer) -> None:

@@ -1,4 +1,4 @@
-"""The table "Keys changed by hand" of the design, row by row, and every other combination of the keys."""
+"""The table "Keys changed by hand" of docs/architecture.md, row by row, and every other combination of the keys."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         35,
-        "without a lock file everybody has his turn",
+        "without a lock file all go on at once",
         Edit(
             "handlers/turn.py",
             "            yield True\n            return\n        if not",

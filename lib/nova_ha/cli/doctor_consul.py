@@ -94,7 +94,7 @@ def _rights(store: Store, node: str) -> Iterator[Finding]:
     allowed = allowances(store, wanted)
     if isinstance(allowed, str):
         off = "disabled" in allowed
-        what = "ACLs are off: whoever reaches Consul reads every password" if off else f"rights unknown: {allowed}"
+        what = "ACLs are off: all who reach Consul read every password" if off else f"rights unknown: {allowed}"
         yield warning(AREA, "token", what, "enable ACLs with default deny, see consul.d/acl/")
         return
     missing = [right for right, has in zip(wanted, allowed, strict=True) if not has]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 HERE = "nova_ha.cli.ha_node:"
 
 PLACES = {
-    "add": Place(HERE + "add", "Register an HA node, or change Nova's name of one that is."),
+    "add": Place(HERE + "add", "Register an HA node, or change Nova's name of a registered one."),
     "list": Place(HERE + "list_nodes", "List the HA nodes."),
     "show": Place(HERE + "show", "Show everything that is known of an HA node."),
     "remove": Place(HERE + "remove", "Forget an HA node."),

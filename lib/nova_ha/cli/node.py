@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HERE, OPERATE = "nova_ha.cli.node:", "nova_ha.cli.operate:"
 
 PLACES = {
-    "add": Place(HERE + "add", "Register a compute node, or change one that is."),
+    "add": Place(HERE + "add", "Register a compute node, or change a registered one."),
     "list": Place(HERE + "list_nodes", "List the compute nodes."),
     "show": Place(HERE + "show", "Show everything that is known of a compute node."),
     "set": Place(HERE + "set_node", "Change single settings of a compute node."),
@@ -54,11 +54,11 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_c
 @click.option("--no-probe", is_flag=True, help="Do not ask the host and its BMC for their identities.")
 @pass_means
 def add(means: Means, /, name: str, no_probe: bool, **given: Any) -> None:
-    """Register NODE, by the name of its node in Consul; or change what is given of one that is registered.
+    """Register NODE, by the name of its node in Consul; or change the given settings of a registered one.
 
     Nothing is written unless everything is good. The SSH host key and the BMC's identity are read and recorded, so
-    that no other machine is ever taken for this one. The status of a node that exists is not touched. Passwords that
-    no file gives are asked for.
+    that no other machine is ever taken for this one. The status of a node that exists is not touched. It asks for
+    the passwords that no file gives.
 
     \b
       nova-ha node add compute-1 --ssh-user ha-probe --ssh-password-file ssh.pw \\
@@ -83,7 +83,7 @@ def add(means: Means, /, name: str, no_probe: bool, **given: Any) -> None:
 @click.option("--probe", is_flag=True, help="Read and record the host key and the BMC's identity anew.")
 @pass_means
 def set_node(means: Means, /, name: str, probe: bool, **given: Any) -> None:
-    """Change what is given of NODE; an empty value removes its key, so that the default applies.
+    """Change the given settings of NODE; an empty value removes its key, so that the default applies.
 
     \b
       nova-ha node set compute-1 --bmc-ip 10.0.0.8 --probe
@@ -174,7 +174,7 @@ def acl(name: str) -> None:
 
 
 def _identified(means: Means, change: Change, settings: Any, *, renew: bool) -> Change:
-    """Return the change with the identities that the host and its BMC show; says on standard error what lacks."""
+    """Return the change with the identities that the host and its BMC show; says on standard error what it lacks."""
     from nova_ha.cli.identify import identities
     from nova_ha.cluster.registry import plan_compute_node
 

@@ -119,7 +119,7 @@ def resume(means: Means) -> None:
 def maintenance(
     means: Means, /, name: str, end: bool, span: timedelta | None, until: datetime | None, why: str, by: str
 ) -> None:
-    """Neither count nor fence NODE until the maintenance ends, which it does by itself.
+    """Neither count nor fence NODE until the maintenance ends; it ends by itself.
 
     \b
       nova-ha node maintenance compute-7 --for 4h --why "new memory"
@@ -137,7 +137,7 @@ def maintenance(
 
 @click.command("confirm-off")
 @node_argument
-@click.option("--yes", is_flag=True, help="Do not ask back.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @_timed("How long your word is good for.", "1h")
 @_signed
 @pass_means
@@ -185,7 +185,8 @@ def reset(means: Means, /, name: str, by: str) -> None:
     """Take the repaired NODE back: it is watched again, and Nova schedules to it.
 
     The host must answer, and its nova-compute must have been restarted: that removes what was evacuated. Waits up to
-    three minutes for it. An incident that waits is put into the history. Run it again where it says what lacks.
+    three minutes for it. An incident that waits is put into the history. Where it says that
+    something is missing, mend that and run it again.
 
     \b
       nova-ha node reset compute-7

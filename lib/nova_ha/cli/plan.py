@@ -20,7 +20,7 @@ def plan(means: Means, /, name: str, as_json: bool) -> None:
     """Say what a recovery of NODE would find and do now, as seen from the local HA node; nothing is changed.
 
     Each gate with its evidence, how the power would be cut, where servers would go and what room is there, and what
-    would become of each server. Of a host that is well, `answers` is closed, as it should be.
+    would become of each server. For a host that is well, `answers` is closed, as it should be.
 
     \b
       nova-ha plan compute-7

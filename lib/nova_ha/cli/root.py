@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from nova_ha import __version__
 from nova_ha.cli.lazy import LazyGroup, Place
 
 CLI = "nova_ha.cli."
@@ -46,7 +47,7 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 @click.group(cls=LazyGroup, places=PLACES, context_settings=CONTEXT)
-@click.version_option(package_name="nova-ha-monitor", prog_name="nova-ha")
+@click.version_option(__version__, prog_name="nova-ha")
 @click.option("-v", "--verbose", count=True, help="Log decisions to standard error; twice: everything.")
 def root(verbose: int) -> None:
     """High availability for OpenStack Nova compute hosts, driven by Consul.

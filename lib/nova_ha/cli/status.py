@@ -26,7 +26,7 @@ ROOM_FOR_WORDS = 40
 
 
 @click.command("status")
-@click.option("--watch", is_flag=True, help="Go on showing it, every second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @json_option
 @pass_means
 def status(means: Means, watch: bool, as_json: bool) -> None:

@@ -84,7 +84,7 @@ _NO_INCIDENT = frozenset({Stage.NONE, Stage.PAST, Stage.LEFT_BEHIND, Stage.PAST_
 _WAITING = frozenset({Stage.WAITS, Stage.CAUSE_MAY_END, Stage.LET_PASS})
 _ANY_OPEN = _WAITING | {Stage.OPEN}
 
-# The first row that applies counts. In the order of design section 7, "Keys changed by hand".
+# The first row that applies counts. docs/architecture.md, "Keys changed by hand", has it as a page.
 TABLE: tuple[Row, ...] = (
     Row(None, None, frozenset({Stage.UNREADABLE}), None, Duty.UNREADABLE, "{problem}"),
     Row(False, False, _NO_INCIDENT, False, Duty.NOTHING, "watched"),

@@ -314,7 +314,7 @@ def _is_address(text: str) -> bool:
 
 
 def _quorum_made_dangerous(view: ClusterView, ha_nodes: int) -> Sequence[Problem]:
-    """A quorum that only lacks HA nodes comes nearer with each: it refuses none of them."""
+    """Return the danger that this number of HA nodes brings: a quorum that was one before refuses no new HA node."""
     quorum = view.policy.monitor_quorum
     what = "" if quorum.danger(len(view.ha_nodes)) else quorum.danger(ha_nodes)
     return [Problem(CONFIG + "monitor/quorum", what)] if what else []

@@ -197,7 +197,7 @@ def _pause(entry: Entry | None) -> tuple[Pause | None, int, tuple[Problem, ...]]
     try:
         return Pause.from_kv(entry.value), entry.index, ()
     except BadValue:
-        # Somebody wanted everything to stand still: so it does, even where the note beside it is garbled.
+        # The key says that everything is to stand still, so it does, even where its value is garbled.
         return Pause("unknown", "the key's value cannot be read", ""), entry.index, ()
 
 
@@ -207,4 +207,4 @@ def _closed(keys: Sequence[str]) -> Iterable[tuple[str, datetime]]:
         try:
             yield node, from_stamp(stamp)
         except ValueError:
-            continue  # a folder key, or something put there by hand: it is no incident of ours
+            continue  # not an incident: a folder key, or a key written by hand

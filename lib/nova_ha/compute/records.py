@@ -20,7 +20,7 @@ Record = Mapping[str, Any]
 HOST = "OS-EXT-SRV-ATTR:host"
 VM_STATE = "OS-EXT-STS:vm_state"
 TASK_STATE = "OS-EXT-STS:task_state"
-RIGHTS = "give the user the role admin, or the policies of the README"
+RIGHTS = "give the user the role admin on compute, see docs/install.md"
 
 
 def service(record: Record) -> ComputeService:

@@ -1,4 +1,4 @@
-"""The monitor's gates, each read on its own: what `explain` and `plan` print, and what a flip needs open."""
+"""The monitor's gates, each read on its own: what `explain` and the timer print, and what a flip needs open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One driver at work on one incident: the order of the steps, and what every step must prove before it acts."""
+"""One driver at work on one incident: what the steps use, what must be proved before each effect, how it ends."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ class Driver:
     # --- what is read before each effect ---
 
     def _still_wanted(self) -> None:
-        """Raise where the operator changed his mind, or where what he wrote cannot be read.
+        """Raise where an operator wants it no longer, or where what they wrote cannot be read.
 
         Sets `recovered` True again where only that was reset.
         """

@@ -47,7 +47,7 @@ def _set_and_read_back(driver: Driver) -> ComputeService:
         _refuse_if_it_reported(driver, service)
         driver.before_effect(timeout)
         driver.compute.force_down(service.id, True)
-    # Whoever disabled it before us, with a reason of his own, finds his reason again.
+    # Where an operator disabled it before us, with a reason of their own, that reason stays.
     if service.enabled or service.disabled_reason.startswith(OUR_REASON):
         driver.before_effect(timeout)
         driver.compute.disable(service.id, disabled_reason(driver))

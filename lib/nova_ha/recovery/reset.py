@@ -240,7 +240,7 @@ def _wait(r: _Return, missing: Callable[[], str], remedy: str) -> None:
     """Look until nothing is missing. Raises Refused naming it at the deadline."""
     while what := _patiently(r, missing):
         if r.clock.monotonic() > r.until:
-            raise Refused(f"waited in vain for {what}", remedy=remedy)
+            raise Refused(f"gave up waiting for {what}", remedy=remedy)
         _pause(r, what)
 
 

@@ -28,7 +28,7 @@ COMMANDS = (
 
 
 class SecuredCloud(WholeCloud):
-    """A cloud whose Consul speaks to nobody without a certificate; the operator has one of his own."""
+    """A cloud whose Consul speaks to nobody without a certificate; the operators have one of their own."""
 
     def new_consul(self, network: Network) -> Datacenter:
         consul = Datacenter(self.directory, network, servers=self.plan.consul_servers, acl=True, tls=True)

@@ -18,7 +18,7 @@ HA_NODES = ROOT + "ha_nodes/"
 OPEN = ROOT + "incidents/open/"
 CLOSED = ROOT + "incidents/closed/"
 
-# The defaults of the options that matter here, from the page of the design.
+# The defaults of the options that matter here, from docs/policy.md.
 DEFAULTS = {
     "monitor/quorum": "majority",
     "monitor/max_failed": "20%",

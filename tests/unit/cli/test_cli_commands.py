@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
+import nova_ha
 import pytest
+from click.testing import CliRunner
 from nova_ha.cli.root import root
 
 WORDS = {
@@ -35,6 +39,14 @@ def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[t
 
 COMMANDS = [(" ".join(path), command) for path, command in walk(root)]
 OURS = [(path, command) for path, command in COMMANDS if path != "sandbox"]
+
+
+def test_the_version_is_said_and_has_one_source() -> None:
+    said = CliRunner().invoke(root, ["--version"])
+    assert said.stdout == f"nova-ha, version {nova_ha.__version__}\n"
+    read = configparser.ConfigParser()
+    read.read(Path(__file__).resolve().parents[3] / "setup.cfg")
+    assert read["metadata"]["version"] == "attr: nova_ha.__version__"
 
 
 def test_every_place_leads_to_a_command() -> None:

@@ -1,4 +1,4 @@
-"""Whatever happens in a command becomes one line on standard error and the exit code of design section 8."""
+"""Whatever happens in a command becomes one line on standard error and the exit code of docs/commands.md."""
 
 from __future__ import annotations
 
