@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.argument("name", metavar="[NODE]", required=False, shell_complete=complete_compute_node)
 @click.option("--started", metavar="STAMP", help="Tell the incident that began then, not the last one.")
 @click.option("--list", "listed", is_flag=True, help="List NODE's incidents instead of telling one.")
-@click.option(
-    "-n", "--last", "most", type=click.IntRange(1), default=50, show_default=True, help="At most so many."
-)
+@click.option("-n", "--last", "most", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option
 @pass_means
 def history(means: Means, /, name: str | None, started: str | None, listed: bool, most: int, as_json: bool) -> None:

@@ -163,7 +163,7 @@ def test_the_keys_wait_for_the_observers_whose_last_results_would_flip_it_again(
 
 def test_observers_that_never_see_it_well_keep_it_failed(world: World, returning: ReturningNova) -> None:
     report_it_stale(world)
-    with pytest.raises(Refused, match=r"in vain for the observers to see it well: ha-1 3x timed out"):
+    with pytest.raises(Refused, match=r"gave up waiting for the observers to see it well: ha-1 3x timed out"):
         take_back(world)
     assert_as_it_was(world)
 
