@@ -93,4 +93,4 @@ def in_words(view: ClusterView, verdict: Verdict) -> str:
         case Count(number):
             return f"{number} of {threshold} failed intervals: it is not set failed yet"
         case _:
-            return f"It is not counted: {closed}" if closed else "What is failed already is not counted any more"
+            return f"It is not counted: {closed}" if closed else "A node that is failed is not counted any more"

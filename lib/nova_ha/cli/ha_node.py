@@ -129,7 +129,7 @@ def remove(means: Means, name: str) -> None:
 
 
 def _advice(store: Any, name: str) -> list[str]:
-    """Return what an operator should know who has just registered the node."""
+    """Return what an operator should know after registering the node."""
     from nova_ha.cluster.policy import Policy
     from nova_ha.cluster.schema import CONFIG, HA_NODES
 

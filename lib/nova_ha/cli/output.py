@@ -37,7 +37,7 @@ def note(text: str) -> None:
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their heads, in columns; the last one is as long as it is."""
+    """Print rows under their heads, in columns; the last column is neither filled up nor cut."""
     for line in table_lines(heads, rows):
         click.echo(line)
 

@@ -22,7 +22,7 @@ OPTIONS = (
     click.option("--ssh-host-key", metavar="KEY", help="Pin this host key, e.g. 'ssh-ed25519 AAAA...'."),
     click.option("--bmc-ip", metavar="ADDRESS", help="Address of the BMC (iLO, iDRAC, IPMI, Redfish)."),
     click.option("--bmc-port", metavar="PORT", help="[default: 623 for ipmi, 443 for redfish]"),
-    click.option("--bmc-user", metavar="USER", help="User of the BMC who may switch the power."),
+    click.option("--bmc-user", metavar="USER", help="The BMC's user; it must be allowed to switch the power."),
     click.option("--bmc-password-file", metavar="FILE", help=PASSWORD_HELP.format(what="BMC's")),
     click.option("--bmc-driver", metavar="DRIVER", help="ipmi or redfish.  [default: ipmi]"),
     click.option("--bmc-tls", metavar="HOW", help="verify, sha256:FINGERPRINT or insecure.  [default: verify]"),

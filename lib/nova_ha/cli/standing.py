@@ -69,7 +69,7 @@ def standings(view: ClusterView, votes: Votes | None, now: datetime) -> list[Sta
 
 
 def _held(view: ClusterView, votes: Votes, now: datetime) -> Mapping[str, Closed]:
-    """Return the gate that keeps each node which has reached the threshold from being set failed."""
+    """Return, for each node at the threshold, the gate that keeps it from being set failed."""
     threshold = view.policy.monitor_fail_threshold
     reached = [name for name, node in view.compute_nodes.items() if node.number_fails >= threshold]
     counted = storm(view, votes, now) if reached else None

@@ -163,7 +163,7 @@ def _rendered(shown: Board, width: int) -> RenderableType:
 
 
 def _width_of_names(shown: Board) -> int:
-    """Return how many columns of the terminal the three first ones of the compute nodes' table take."""
+    """Return the width of the first three columns of the compute nodes' table, in characters."""
     rows = [row[:UNWRAPPED] for row in shown.node_rows]
     return sum(max(map(len, column)) + BETWEEN for column in zip(*rows, strict=True))
 

@@ -168,7 +168,7 @@ TABLE: tuple[Row, ...] = (
         Duty.WAITS_FOR_OPERATOR,
         "status/failed was reset during {state}: `nova-ha node reset {node}` ends the incident",
     ),
-    Row(None, None, _NO_INCIDENT, True, Duty.WORKED_ON, "its incident is gone: whoever holds the lock stops"),
+    Row(None, None, _NO_INCIDENT, True, Duty.WORKED_ON, "its incident is gone: the driver that holds the lock stops"),
     # An incident that waits holds no lock, so this one is about to go on, or to wait.
     Row(True, True, _WAITING, True, Duty.WORKED_ON, "{state}, {driver} works on it"),
 )
