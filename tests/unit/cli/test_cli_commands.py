@@ -55,7 +55,7 @@ def test_every_place_leads_to_a_command() -> None:
             assert isinstance(place.load(), click.Command), name
 
 
-def test_the_commands_of_the_design_are_there() -> None:
+def test_every_command_is_there() -> None:
     context = click.Context(root)
     assert set(root.list_commands(context)) == WORDS
     node = root.get_command(context, "node")

@@ -48,9 +48,7 @@ def leaf(world: World, name: str, leaf: str) -> str | None:
     return world.store.value(compute_node(name, leaf))
 
 
-def test_a_new_node_gets_every_key_of_the_design_in_one_transaction(
-    nova_ha: Operator, world: World, password: str
-) -> None:
+def test_a_new_node_gets_every_key_in_one_transaction(nova_ha: Operator, world: World, password: str) -> None:
     assert add(nova_ha, password).out == "c9 is registered\n"
     keys = {key.removeprefix(compute_node("c9")) for key in world.store.data if key.startswith(compute_node("c9"))}
     assert keys == {
