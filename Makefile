@@ -10,8 +10,9 @@ ARGS ?=
 
 # What make test runs: make test TESTS=tests/unit.
 TESTS ?= tests/unit tests/integration
-# What meets Consul itself most closely, and one recovery from the failure to the last server.
-CONSUL_TESTS := $(addprefix tests/integration/, cluster cli checks whole/test_whole_recovery.py)
+# What meets Consul itself most closely, a cluster in which nothing may happen, and one recovery as a whole.
+CONSUL_TESTS := $(addprefix tests/integration/, cluster cli checks $(addprefix whole/test_whole_recovery.py::, \
+  test_a_healthy_cluster_writes_nothing_and_runs_no_handler test_a_hung_host_ends_with_its_servers_on_an_ha_node))
 # What make test-on runs in a bare Debian, and which one: make test-on RELEASE=trixie TARGET=demo.
 TARGET ?= test
 RELEASE ?=

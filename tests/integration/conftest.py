@@ -1,7 +1,7 @@
 """Put `support`, the stand-ins for real machines, and the auditor onto the path of every integration test.
 
-What a test starts ends with its file at the latest: a fixture of a whole folder or run is kept by pytest to the very end,
-and its agents and their sweeps take time from every other test.
+What a test starts ends with its file at the latest. A fixture of a whole folder or run is kept by pytest to the very
+end, and its agents and their sweeps take time from every other test.
 """
 
 from __future__ import annotations
