@@ -25,8 +25,9 @@ CHECKOUT = "srv/nova-ha-monitor"
 # What the README asks of a machine, and the authorities that pip needs.
 INCLUDED = "ca-certificates,git,make,python3"
 # How this machine reaches the network, and whom it trusts, is not the release's.
-FROM_HERE = ("etc/resolv.conf", "etc/hosts", "etc/ssl/certs/ca-certificates.crt")
-KEPT_VARIABLES = re.compile(r"TERM|PIP_\w+|(?i:\w+_proxy)|SSL_CERT_FILE|REQUESTS_CA_BUNDLE")
+AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
+FROM_HERE = ("etc/resolv.conf", "etc/hosts", AUTHORITIES)
+KEPT_VARIABLES = re.compile(r"TERM|PIP_(EXTRA_)?INDEX_URL|PIP_TRUSTED_HOST|(?i:\w+_proxy)")
 
 # $1 is the root, $2 a Consul to bring along, or nothing; the rest is what runs inside.
 INSIDE = r"""
@@ -83,7 +84,7 @@ def environ(outside: Mapping[str, str]) -> dict[str, str]:
     """Return the environment inside: that of a fresh root's shell, and the way to the network."""
     kept = {name: value for name, value in outside.items() if KEPT_VARIABLES.fullmatch(name)}
     path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    return {**kept, "PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
+    return {**kept, "PIP_CERT": f"/{AUTHORITIES}", "PATH": path, "HOME": "/root", "LANG": "C.UTF-8"}
 
 
 def _take(root: Path) -> None:

@@ -78,10 +78,10 @@ def test_a_root_that_another_run_uses_is_left_alone(roots: Path, capsys: pytest.
 
 def test_inside_is_a_fresh_roots_shell_with_the_way_to_the_network() -> None:
     way = {"https_proxy": "http://proxy:3128", "PIP_INDEX_URL": "http://index", "TERM": "dumb"}
-    ours = {"MAKEFLAGS": "w -- TESTS=x", "PYTHONPATH": "lib", "PATH": "/opt/ours", "CONSUL_HTTP_ADDR": "10.0.0.1"}
+    ours = {"MAKEFLAGS": "w -- TESTS=x", "PYTHONPATH": "lib", "PATH": "/opt/ours", "PIP_FIND_LINKS": "/opt/wheels"}
     inside = on_release.environ({**way, **ours, "CONSUL": "/opt/consul", "HOME": "/home/ann"})
     assert {name: inside[name] for name in way} == way
-    assert set(inside) - set(way) == {"PATH", "HOME", "LANG"}
+    assert set(inside) - set(way) == {"PATH", "HOME", "LANG", "PIP_CERT"}
     assert inside["PATH"].split(":")[-1] == "/bin"
     assert inside["HOME"] == "/root"
 
