@@ -58,8 +58,11 @@ def consul_version(program: Path) -> str:
         done = subprocess.run(
             [program, "version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=VERSION_LIMIT_S
         )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise HAError(f"{program} is no executable Consul ({error})", remedy=NAME_ONE) from error
+    except OSError as error:
+        raise HAError(f"{program} is no executable Consul ({error.strerror})", remedy=NAME_ONE) from error
+    except subprocess.TimeoutExpired as error:
+        message = f"{program} is no Consul (it names no version within {VERSION_LIMIT_S} s)"
+        raise HAError(message, remedy=NAME_ONE) from error
     said = re.match(r"Consul v((\d+)\.(\d+)\S*)", done.stdout.decode(errors="replace"))
     if done.returncode or not said:
         raise HAError(f"{program} is no Consul (it names no version)", remedy=NAME_ONE)

@@ -16,10 +16,11 @@ import on_release
 
 @pytest.fixture
 def roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder for roots, on a machine where we are root; a debootstrap and the programs that it needs are there."""
+    """A folder for roots, on a machine where we are root, without a mirror that one could be made from."""
     monkeypatch.setattr(on_release, "ROOTS", tmp_path / "roots")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(on_release, "provide", lambda programs: None)
+    monkeypatch.setattr(on_release, "os_release", dict)
     return tmp_path / "roots"
 
 

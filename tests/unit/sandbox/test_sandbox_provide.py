@@ -63,6 +63,7 @@ def test_an_empty_name_names_none(programs: Path, monkeypatch: pytest.MonkeyPatc
         pytest.param("echo 'frob 1.2.3'", id="another program"),
         pytest.param("printf 'Consul v\\377\\n'", id="no text"),
         pytest.param("echo 'Consul v1.16.4'; exit 1", id="fails"),
+        pytest.param("exec /bin/sleep 600", id="hangs"),
     ],
 )
 def test_a_named_consul_that_is_none_is_refused_by_name_and_no_other_taken(
@@ -73,6 +74,7 @@ def test_a_named_consul_that_is_none_is_refused_by_name_and_no_other_taken(
     if script is not None:
         put(named, script)
     monkeypatch.setenv("CONSUL", str(named))
+    monkeypatch.setattr(provide, "VERSION_LIMIT_S", 0.5)
     assert provide.main(["consul"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert str(named) in line
@@ -82,7 +84,7 @@ def test_a_named_consul_that_is_none_is_refused_by_name_and_no_other_taken(
 def test_a_file_that_may_not_be_run_is_no_consul(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put_consul(programs / "data").chmod(0o644)
     monkeypatch.setenv("CONSUL", str(programs / "data"))
-    with pytest.raises(HAError, match=r"/data is no executable Consul"):
+    with pytest.raises(HAError, match=r"/data is no executable Consul \(Permission denied\)"):
         provide.find_consul()
 
 
