@@ -18,7 +18,7 @@ from pathlib import Path
 
 from nova_ha.errors import HAError
 from nova_ha.sandbox.apt import mirrors, os_release
-from nova_ha.sandbox.provide import CACHE, PROJECT, any_consul, find, provide, say
+from nova_ha.sandbox.provide import CACHE, PROJECT, find, find_consul, provide, say
 
 ROOTS = CACHE / "roots"
 CHECKOUT = "srv/nova-ha-monitor"
@@ -67,7 +67,7 @@ def _run(release: str, target: str, variables: Sequence[str]) -> None:
             shutil.copyfile(Path("/", name), root / name)
     head = _clone(root / CHECKOUT)
     say(f"{release}: make {target} of {head} in {root}; what is not committed is not in it")
-    named = str(any_consul() or "") if os.environ.get("CONSUL") else ""
+    named = str(find_consul()) if os.environ.get("CONSUL") else ""
     command = make_command(target, variables, bool(named))
     os.execvpe(
         "unshare", ["unshare", "-m", "sh", "-c", INSIDE, "sh", str(root), named, *command], environ(os.environ)

@@ -47,11 +47,20 @@ def test_only_root_makes_one(
     assert not roots.exists()
 
 
-@pytest.mark.parametrize("system", [{"ID": "fedora"}, {}])
+@pytest.mark.parametrize(
+    ("system", "sites"), [({"ID": "ubuntu"}, ["http://mirror.example/ubuntu"]), ({"ID": "debian"}, [])]
+)
 def test_without_a_mirror_of_debian_none_is_made(
-    roots: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], system: dict[str, str]
+    roots: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    system: dict[str, str],
+    sites: list[str],
 ) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(on_release, "os_release", lambda: system)
+    monkeypatch.setattr(on_release, "mirrors", lambda codename: sites)
     assert on_release.main(["trixie", "test"]) == 1
     assert "no mirror of Debian" in line_of(capsys)
 
