@@ -58,6 +58,7 @@ def _run(release: str, target: str, variables: Sequence[str]) -> None:
     if os.geteuid() != 0:
         raise HAError("only root can make a root of another release", remedy="sudo make test-on ...")
     provide(["debootstrap"])
+    named = str(find_consul()) if os.environ.get("CONSUL") else ""
     root = ROOTS / release
     _take(root)
     if not root.exists():
@@ -67,7 +68,6 @@ def _run(release: str, target: str, variables: Sequence[str]) -> None:
             shutil.copyfile(Path("/", name), root / name)
     head = _clone(root / CHECKOUT)
     say(f"{release}: make {target} of {head} in {root}; what is not committed is not in it")
-    named = str(find_consul()) if os.environ.get("CONSUL") else ""
     command = make_command(target, variables, bool(named))
     os.execvpe(
         "unshare", ["unshare", "-m", "sh", "-c", INSIDE, "sh", str(root), named, *command], environ(os.environ)
