@@ -1,18 +1,26 @@
 # All of it happens inside the checkout, in .venv/ and .cache/. What a target has to install beside them on a
-# fresh machine (Debian, Ubuntu) is said in one line before it is done.
+# fresh machine (Debian) is said in one line before it is done.
+#
+# Which Consul: CONSUL=/path/to/consul, else that of the PATH, else one that apt unpacks into .cache/.
 
 PYTHON ?= python3
 BIN := .venv/bin
 # What to add to the command: make demo ARGS="--fault bmc-away", make test ARGS="-k fence", make bench ARGS=--json.
 ARGS ?=
 
-# How long the soak mixes faults, and the seed that it draws them from: any word; a random one where there is none.
 # What make test runs: make test TESTS=tests/unit.
 TESTS ?= tests/unit tests/integration
+# What meets Consul itself most closely, a cluster in which nothing may happen, and one recovery as a whole.
+CONSUL_TESTS := $(addprefix tests/integration/, cluster cli checks $(addprefix whole/test_whole_recovery.py::, \
+  test_a_healthy_cluster_writes_nothing_and_runs_no_handler test_a_hung_host_ends_with_its_servers_on_an_ha_node))
+# What make test-on runs in a bare Debian, and which one: make test-on RELEASE=trixie TARGET=demo.
+TARGET ?= test
+RELEASE ?=
+# How long the soak mixes faults, and the seed that it draws them from: any word; a random one where there is none.
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: help demo test test-openstack soak lint bench bench-openstack unprotected clean
+.PHONY: help demo test test-consul test-on test-openstack soak lint bench bench-openstack unprotected clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -25,6 +33,13 @@ demo: .venv/.product ## rehearse the failure of a compute host on real Consul ag
 test: .venv/.developing ## run the unit tests, and the integration tests on real Consul, sshd and IPMI
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
 	$(BIN)/pytest -v $(TESTS) $(ARGS)
+
+test-consul: .venv/.developing ## run what meets Consul most closely on another one: make test-consul CONSUL=/path/to/consul
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	$(BIN)/pytest -v $(CONSUL_TESTS) $(ARGS)
+
+test-on: ## run a target (test) in a bare Debian of another RELEASE (trixie), made by debootstrap; needs root
+	@PYTHONPATH=lib:tests exec $(PYTHON) -B -m on_release '$(RELEASE)' '$(TARGET)' TESTS='$(TESTS)' ARGS='$(ARGS)'
 
 test-openstack: .venv/.developing ## run the contract of Nova and the whole product on a real OpenStack; some ten minutes
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
@@ -57,8 +72,8 @@ clean: ## remove all that these targets made in the checkout
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/.made:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "$(PYTHON) is older than Python 3.10: name a newer one, make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is older than Python 3.11: name a newer one, make PYTHON=python3.11" >&2; exit 1; }
 	@PYTHONPATH=lib $(PYTHON) -B -m nova_ha.sandbox.provide venv
 	@$(PYTHON) -m venv .venv
 	@touch $@

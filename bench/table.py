@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Console
@@ -23,7 +23,7 @@ def conditions(consul: str, load_before: float) -> str:
     """Return where and when this was measured, and how busy the machine was over the last minute of either end."""
     return (
         f"{_processors()} processors, {_system()}, Python {platform.python_version()}, {consul}, "
-        f"{datetime.now(timezone.utc):%Y-%m-%d}; load {load_before:.1f} when it began, {load():.1f} when it ended"
+        f"{datetime.now(UTC):%Y-%m-%d}; load {load_before:.1f} when it began, {load():.1f} when it ended"
     )
 
 

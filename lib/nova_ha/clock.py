@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -24,7 +24,7 @@ class SystemClock:
     """This machine's clocks."""
 
     def now(self) -> datetime:
-        return datetime.now(timezone.utc)
+        return datetime.now(UTC)
 
     def monotonic(self) -> float:
         # CLOCK_BOOTTIME goes on while the machine is suspended, and a lock expires meanwhile.
@@ -36,7 +36,7 @@ class SystemClock:
 
 def to_stamp(moment: datetime) -> str:
     """Return the moment as the KV store has it: ISO 8601, UTC, milliseconds, `Z`."""
-    return moment.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def from_stamp(text: str) -> datetime:
@@ -45,6 +45,6 @@ def from_stamp(text: str) -> datetime:
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")
     try:
-        return moment.astimezone(timezone.utc)
+        return moment.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{text!r} is not a time in UTC") from None

@@ -1,10 +1,19 @@
-"""Put `support`, the stand-ins for real machines, and the auditor onto the path of every integration test."""
+"""Put `support`, the stand-ins for real machines, and the auditor onto the path of every integration test.
+
+What a test starts ends with its file at the latest. A fixture of a whole folder or run is kept by pytest to the very
+end, and its agents and their sweeps take time from every other test.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+import pytest
+from nova_ha.errors import HAError
+from nova_ha.sandbox.provide import consul_version, find_consul
 
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
@@ -14,3 +23,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 # Whoever ends the run gets all that it started ended too, as after Ctrl-C.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def which_consul() -> str:
+    """Return the version of Consul that the tests run on, and where it is."""
+    try:
+        return f"{consul_version(find_consul())} ({find_consul()})"
+    except HAError as error:
+        return str(error)
+
+
+def pytest_report_header() -> str:
+    return f"consul: {which_consul()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorded(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """The report in a file says it too."""
+    record_testsuite_property("consul", which_consul())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from nova_ha.cluster.gate import Gate
@@ -53,7 +53,7 @@ def test_a_hung_hosts_servers_move_to_an_ha_node_at_the_pace_of_a_plain_loop_and
     within_s = 60 + EACH_WITHIN_S * servers
     plain_s = plainly_evacuated(whole, servers, within_s)
     host = whole.loaded_host(servers)
-    died_at = datetime.now(timezone.utc)
+    died_at = datetime.now(UTC)
     host.hang()
     whole.wait(lambda: whole.history(host), f"{servers} servers to be recovered", within_s)
     incident = whole.audit_moved(host)

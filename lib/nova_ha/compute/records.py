@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ def word(kind: type[Word], text: object, unknown: Word) -> Word:
 def moment(text: str) -> datetime:
     """Read a stamp of Nova's: ISO 8601, in UTC whether it says so or not."""
     stamp = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=timezone.utc)
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 def answered_at(headers: Mapping[str, str]) -> datetime:

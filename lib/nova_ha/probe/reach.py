@@ -58,7 +58,7 @@ async def _addresses(config: SSHConfig, limit_s: float) -> list[Address] | Sight
     loop = asyncio.get_running_loop()
     try:
         return await asyncio.wait_for(loop.run_in_executor(_resolvers, _resolve, config), limit_s)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return unknown("name does not resolve in time")
     except (OSError, UnicodeError):
         return unknown("name does not resolve")
@@ -90,7 +90,7 @@ async def _greeted(address: Address, limit_s: float) -> socket.socket | Sighting
 async def _connected(sock: socket.socket, address: Any, limit_s: float) -> Sighting | None:
     try:
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, address), limit_s)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return failing("timed out") if still_connecting(sock) else unknown(TOO_SLOW)
     except OSError as error:
         return _refusal(error)
@@ -101,7 +101,7 @@ async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
     """Return None once the banner has come. It is left in the socket for whoever logs in."""
     try:
         return await asyncio.wait_for(_greeting(sock), limit_s)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return failing(NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
     except OSError:
         return failing(NO_BANNER)

@@ -173,5 +173,5 @@ async def _host_key(config: SSHConfig, limit_s: float) -> str | Sighting:
 
     try:
         return await asyncio.wait_for(offered_key(reached), limit_s)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         return failing("login hangs")

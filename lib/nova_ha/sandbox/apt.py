@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nova_ha.errors import HAError
+from nova_ha.sandbox import systems
 
 # The newest Debian release whose archive has Consul.
 CONSUL_RELEASE = "bullseye"
@@ -18,8 +19,6 @@ TIMEOUT_S = 600
 
 def unpack_package(package: str, private: Path) -> None:
     """Unpack a package into `private`/unpacked, from where apt has it. Needs no root. Raises HAError."""
-    if not shutil.which("apt-get"):
-        raise HAError("this machine has no apt-get")
     shutil.rmtree(private, ignore_errors=True)
     for folder in ("lists/partial", "cache/archives/partial", "unpacked"):
         (private / folder).mkdir(parents=True)
@@ -34,7 +33,7 @@ def _sources(private: Path) -> list[list[str]]:
     """Return apt's options for each place that may have the package: as configured here, then Debian 11."""
     own_lists = [f"Dir::State::Lists={private}/lists", f"Dir::Cache={private}/cache"]
     as_configured: list[list[str]] = [[], own_lists]
-    release = _os_release()
+    release = os_release()
     if release.get("ID") != "debian":
         return as_configured
     listed = private / "sources.list"
@@ -54,12 +53,16 @@ def _sources(private: Path) -> list[list[str]]:
 
 def _older_debian(codename: str) -> str:
     """Return the source lines of Debian 11 on the mirrors that this machine uses for its own release."""
-    known = _run(["apt-get", "--no-release-info", "indextargets", "--format", "$(SITE) $(RELEASE)"])
-    pairs = {tuple(line.split()) for line in known.splitlines() if len(line.split()) == 2}
-    sites = sorted(site for site, release in pairs if release in (codename, "stable", "testing", "unstable"))
     keyring = next((f"{KEYRING}{end}" for end in (".gpg", ".pgp") if Path(KEYRING + end).exists()), "")
     signed = f"[signed-by={keyring}] " if keyring else ""
-    return "".join(f"deb {signed}{site} {CONSUL_RELEASE} main\n" for site in sites)
+    return "".join(f"deb {signed}{site} {CONSUL_RELEASE} main\n" for site in mirrors(codename))
+
+
+def mirrors(codename: str) -> list[str]:
+    """Return the mirrors that this machine is configured to take its own release from, Debian's main archive."""
+    known = _run(["apt-get", "--no-release-info", "indextargets", "--format", "$(SITE) $(RELEASE)"])
+    pairs = {tuple(line.split()) for line in known.splitlines() if len(line.split()) == 2}
+    return sorted(site for site, release in pairs if release in (codename, "stable", "testing", "unstable"))
 
 
 def _download(package: str, options: Sequence[str], private: Path) -> str:
@@ -77,16 +80,14 @@ def _download(package: str, options: Sequence[str], private: Path) -> str:
     return ""
 
 
-def way_to_root(packages: Sequence[str]) -> list[str]:
+def way_to_root(programs: Sequence[str]) -> list[str]:
     """Return what to put before a command that root has to run. Raises HAError saying what to install by hand."""
-    names = " ".join(packages)
-    if not shutil.which("apt-get"):
-        raise HAError(f"missing here: {names}", remedy="install what this system calls these Debian packages")
-    if os.geteuid() == 0:
-        return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
-        return ["sudo", "-n"]
-    raise HAError(f"missing here: {names}", remedy=f"sudo apt-get install {names}")
+    if systems.has_apt():
+        if os.geteuid() == 0:
+            return []
+        if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0:
+            return ["sudo", "-n"]
+    raise HAError(f"missing here: {' '.join(programs)}", remedy=systems.how_to_install(programs))
 
 
 def install(packages: Sequence[str], become_root: Sequence[str]) -> None:
@@ -126,7 +127,8 @@ def _run(argv: Sequence[str], folder: Path | None = None) -> str:
     return done.stdout
 
 
-def _os_release() -> dict[str, str]:
+def os_release() -> dict[str, str]:
+    """Return what this machine says of its system in /etc/os-release; empty where it says nothing."""
     try:
         lines = Path("/etc/os-release").read_text().splitlines()
     except OSError:

@@ -15,7 +15,7 @@ import struct
 import sys
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class PowerControl:
 
     def note(self, command: str, said: str) -> None:
         """Write a command and its answer into the log."""
-        line = {"at": to_stamp(datetime.now(timezone.utc)), "command": command, "said": said}
+        line = {"at": to_stamp(datetime.now(UTC)), "command": command, "said": said}
         with Path(self.plan.log).open("a") as log:
             log.write(json.dumps(line) + "\n")
 

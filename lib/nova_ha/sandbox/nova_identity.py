@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
@@ -76,7 +76,7 @@ class Identity:
         return Answer(201, {"token": self._token(request, user)}, {"X-Subject-Token": token})
 
     def _token(self, request: Request, user: User) -> dict[str, Any]:
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         domain = {"id": "default", "name": "Default"}
         return {
             "methods": ["password"],

@@ -2,43 +2,74 @@
 
     python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip venv
 
-Consul is unpacked into the project's `.cache/`, by any user; the others are installed by apt-get, by root or
-through a sudo that asks for nothing. What is done is said in one line each on standard error. It needs
-nothing but the interpreter, since it also gets what `python -m venv` needs.
+Consul is the one that `CONSUL` names, that of the PATH, or one that any user may have unpacked into the project's
+`.cache/`; the others are installed by apt-get, by root or through a sudo that asks for nothing. What is done is
+said in one line each on standard error. It needs nothing but the interpreter: it also gets what `python -m venv`
+needs.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from nova_ha.errors import HAError
-from nova_ha.sandbox import apt
+from nova_ha.sandbox import apt, systems
 
 PROJECT = Path(__file__).resolve().parents[3]
 CACHE = PROJECT / ".cache"
 FETCHED_CONSUL = CACHE / "consul" / "consul"
 
-# Debian and Ubuntu split the standard library's venv off, for each version of Python.
-VENV_PACKAGE = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
-PACKAGES = {"sshd": "openssh-server", "ipmi_sim": "openipmi", "ip": "iproute2", "venv": VENV_PACKAGE}
+OLDEST_CONSUL = (1, 8)
+NAME_ONE = "name another: CONSUL=/path/to/consul"
+VERSION_LIMIT_S = 10
+
+
+def any_consul() -> str | Path | None:
+    """Return the `consul` that CONSUL names, else that of the PATH, else the one that was fetched into `.cache/`."""
+    return os.environ.get("CONSUL") or shutil.which("consul") or (FETCHED_CONSUL if FETCHED_CONSUL.exists() else None)
 
 
 def find_consul() -> Path:
-    """Return the `consul` of this machine's PATH, else the one that was fetched into `.cache/`.
+    """Return this machine's Consul. Raises HAError where there is none, or where it is no Consul, or too old.
 
-    Raises HAError where there is neither.
+    One that cannot be used is refused, and no other one taken in its place: nobody would see which one was tested.
     """
-    if found := shutil.which("consul"):
-        return Path(found)
-    if FETCHED_CONSUL.exists():
-        return FETCHED_CONSUL
-    raise HAError("there is no consul on this machine", remedy="python -m nova_ha.sandbox.provide consul")
+    found = any_consul()
+    if found is None:
+        raise HAError("there is no consul on this machine", remedy="python -m nova_ha.sandbox.provide consul")
+    program = Path(found).absolute()
+    consul_version(program)
+    return program
+
+
+@cache
+def consul_version(program: Path) -> str:
+    """Return the version that this Consul names, as `1.16.4`. Raises HAError for no Consul, or one older than 1.8."""
+    try:
+        # Bytes, since a program that is no Consul may say anything.
+        done = subprocess.run(
+            [program, "version"], stdin=subprocess.DEVNULL, capture_output=True, timeout=VERSION_LIMIT_S
+        )
+    except OSError as error:
+        raise HAError(f"{program} is no executable Consul ({error.strerror})", remedy=NAME_ONE) from error
+    except subprocess.TimeoutExpired as error:
+        message = f"{program} is no Consul (it names no version within {VERSION_LIMIT_S} s)"
+        raise HAError(message, remedy=NAME_ONE) from error
+    said = re.match(r"Consul v((\d+)\.(\d+)\S*)", done.stdout.decode(errors="replace"))
+    if done.returncode or not said:
+        raise HAError(f"{program} is no Consul (it names no version)", remedy=NAME_ONE)
+    version, *numbers = said.groups()
+    if tuple(map(int, numbers)) < OLDEST_CONSUL:
+        raise HAError(f"{program} is Consul {version}, older than 1.8", remedy=NAME_ONE)
+    return version
 
 
 def fetch_consul() -> Path:
@@ -47,16 +78,19 @@ def fetch_consul() -> Path:
     The package is the one that apt offers here, else, on Debian, that of Debian 11 from the mirror that
     this machine is configured for. apt verifies it by its keyring; nothing is installed, and no root needed.
     """
+    if not systems.has_apt():
+        raise HAError("there is no consul on this machine", remedy=systems.how_to_get_consul())
     say("consul: fetching the apt package into .cache/ (nothing is installed on this machine)")
     private = FETCHED_CONSUL.parent.with_suffix(".apt")
+    unpacked = private / "unpacked/usr/bin/consul"
     try:
         apt.unpack_package("consul", private)
+        consul_version(unpacked)
         FETCHED_CONSUL.parent.mkdir(parents=True, exist_ok=True)
         # A rename in one step: whoever looks at the same time sees all of it, or nothing.
-        (private / "unpacked/usr/bin/consul").replace(FETCHED_CONSUL)
-    except HAError as error:
-        remedy = "install Consul 1.8 or newer and put it into the PATH"
-        raise HAError(f"no consul, and apt has none ({error})", remedy=remedy) from error
+        unpacked.replace(FETCHED_CONSUL)
+    except (HAError, subprocess.TimeoutExpired) as error:
+        raise HAError(f"no consul, and apt has none ({error})", remedy=systems.how_to_get_consul()) from error
     finally:
         shutil.rmtree(private, ignore_errors=True)
     return FETCHED_CONSUL
@@ -79,14 +113,14 @@ def present(program: str) -> bool:
 def provide(programs: Sequence[str]) -> None:
     """Get those of the programs that are missing. Idempotent. Raises HAError saying what to install."""
     if "consul" in programs:
-        try:
+        if any_consul():
             find_consul()
-        except HAError:
+        else:
             fetch_consul()
-    missing = [program for program in programs if program in PACKAGES and not present(program)]
+    missing = [program for program in programs if program != "consul" and not present(program)]
     if missing:
-        packages = [PACKAGES[program] for program in missing]
-        become_root = apt.way_to_root(packages)
+        packages = [systems.DEBIAN.packages[program] for program in missing]
+        become_root = apt.way_to_root(missing)
         say(f"{', '.join(missing)}: installing {', '.join(packages)} by apt-get; no service is started")
         apt.install(packages, become_root)
 
@@ -98,8 +132,8 @@ def say(line: str) -> None:
 
 def main(programs: Sequence[str]) -> int:
     """Provide the programs; 0, or 1 with one line of what to do, or 2 for a name that nobody knows."""
-    if unknown := sorted(set(programs) - set(PACKAGES) - {"consul"}):
-        say(f"cannot provide {', '.join(unknown)}: known are consul, {', '.join(PACKAGES)}")
+    if unknown := sorted(set(programs) - set(systems.DEBIAN.packages) - {"consul"}):
+        say(f"cannot provide {', '.join(unknown)}: known are consul, {', '.join(systems.DEBIAN.packages)}")
         return 2
     try:
         provide(programs)

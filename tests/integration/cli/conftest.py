@@ -1,4 +1,4 @@
-"""Real Consul under default deny, and the rehearsal cloud."""
+"""Real Consul under default deny, and the rehearsal cloud: each ends with the file of tests that asked for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nova_ha.sandbox.consul import CONFIGURATION
 from support.consul import ConsulCluster
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def consul() -> Iterator[ConsulCluster]:
     with ConsulCluster(acl=True) as cluster:
         cluster.datacenter.define_policy("operator", (CONFIGURATION / "acl/operator.hcl").read_text())
@@ -43,7 +43,7 @@ def ha_node(consul: ConsulCluster) -> Commands:
     return Commands(access(consul, "ha-node"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def cloud() -> Iterator[Sandbox]:
     """A cloud of one HA node and two compute nodes, both well."""
     with Sandbox(CloudPlan(compute=2, ha=1, servers=2)) as sandbox:

@@ -1,4 +1,4 @@
-"""A real Consul for the tests of the cluster; those that break it start one of their own."""
+"""A real Consul for each file of tests: it ends with the file. Tests that break it start one of their own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.consul import ConsulCluster
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def consul() -> Iterator[ConsulCluster]:
     """A server and the client agent ha-1."""
     with ConsulCluster() as cluster:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from nova_ha.clock import SystemClock
@@ -33,10 +33,10 @@ class Nova:
     call_timeout_s = 8.0
 
     def __init__(self, host: str) -> None:
-        self.now = ComputeService("id", host, False, False, True, "nova-ha: failed", datetime.now(timezone.utc))
+        self.now = ComputeService("id", host, False, False, True, "nova-ha: failed", datetime.now(UTC))
 
     def service(self, host: str) -> ServiceReading:
-        moment = datetime.now(timezone.utc)
+        moment = datetime.now(UTC)
         self.now = replace(self.now, updated_at=moment, up=not self.now.forced_down)
         return ServiceReading(self.now, moment)
 

@@ -1,4 +1,4 @@
-"""The unit tests' fakes, onto the path, and one real Consul for all tests of this folder."""
+"""The unit tests' fakes, onto the path, and a real Consul for each file of tests: it ends with the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.consul import ConsulCluster
 sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def consul() -> Iterator[ConsulCluster]:
     """One server, three HA nodes."""
     settings = {"check_update_interval": "0s", "check_output_max_size": 65536}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,10 @@ def of_machine(name: str, directory: Path) -> Iterator[Record]:
 
 def _seen(name: str, file: Path) -> Iterator[Record]:
     frozen: datetime | None = None
-    thawed = datetime.max.replace(tzinfo=timezone.utc)
+    thawed = datetime.max.replace(tzinfo=UTC)
     for line in file.read_text().splitlines():
         moment, verb, value = line.split()
-        at = datetime.fromtimestamp(float(moment), timezone.utc)
+        at = datetime.fromtimestamp(float(moment), UTC)
         if verb == "freeze":
             frozen = at
         elif verb == "thaw":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from nova_ha.cluster.store import connect
@@ -104,7 +104,7 @@ class Follower:
             # An answer that was overtaken; or the state was restored: then the next one is asked for from the start.
             self._index = 0
             return False
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         since, self._known = self._known, now - ON_ITS_WAY
         if index != self._index or not self.answers:
             self._take(body, index, now, since)

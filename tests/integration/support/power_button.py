@@ -6,7 +6,7 @@ python -m support.power_button FOLDER 0
 from __future__ import annotations
 
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from nova_ha.clock import to_stamp
@@ -21,12 +21,12 @@ LIFE = "life"
 def note(directory: Path, what: str, now: datetime | None = None) -> None:
     """Note what a machine really does from now on: `on`, `answers`, `silent`, `off`."""
     with (directory / LIFE).open("a") as notes:
-        notes.write(f"{(now or datetime.now(timezone.utc)).isoformat()} {what}\n")
+        notes.write(f"{(now or datetime.now(UTC)).isoformat()} {what}\n")
 
 
 def cut(chassis: Chassis) -> None:
     """End the host in the middle of whatever it does, and note when. Nothing but a note where it is off."""
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     with (chassis.directory / CUT_AT).open("a") as notes:
         notes.write(to_stamp(now) + "\n")
     note(chassis.directory, "off", now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -53,7 +53,7 @@ def expired(authority: Authority, directory: Path) -> Certificate:
     ca = x509.load_pem_x509_certificate(authority.ca.read_bytes())
     signer = serialization.load_pem_private_key(authority.ca.with_name("consul-agent-ca-key.pem").read_bytes(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
-    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(timezone.utc)
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "cli.dc1.consul")])
     made = (
         x509.CertificateBuilder(ca.subject, name, key.public_key(), x509.random_serial_number())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from audit import INVARIANTS, Cluster, Trace, make_trace
@@ -29,7 +29,7 @@ from audit.trace import (
     SessionChange,
 )
 
-T0 = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+T0 = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ENDED = 400.0
 HA = ("ha-1", "ha-2", "ha-3")
 NODES = ("c1", "c2", "c3", "c4")

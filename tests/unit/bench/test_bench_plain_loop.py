@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from nova_ha.compute import Migration, MigrationStatus, ServerID
@@ -30,7 +30,7 @@ class FakeNova:
     def evacuations(self, host: str) -> list[Migration]:
         self.arrived = min(len(self.asked), self.arrived + self.speed)
         status = [MigrationStatus.DONE] * self.arrived + [MigrationStatus.ACCEPTED] * len(self.asked)
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         return [
             Migration(server, ServerID(server), state, host, PACE.target, now)
             for server, state in zip(self.asked, status, strict=False)

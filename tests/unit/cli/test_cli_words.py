@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -34,13 +34,13 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 
 
 def test_a_moment_needs_its_offset() -> None:
-    assert Moment().convert("2030-01-01T12:00:00Z", None, None) == datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+    assert Moment().convert("2030-01-01T12:00:00Z", None, None) == datetime(2030, 1, 1, 12, tzinfo=UTC)
     with pytest.raises(click.BadParameter):
         Moment().convert("2030-01-01T12:00:00", None, None)
 
 
 def test_for_and_until_exclude_each_other() -> None:
-    now = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
     assert end_of(now, timedelta(hours=1), None) == now + timedelta(hours=1)
     assert end_of(now, None, None) is None
     with pytest.raises(click.UsageError):

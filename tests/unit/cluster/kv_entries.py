@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 from nova_ha.cluster.gate import Gate
@@ -20,7 +20,7 @@ from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig
 from nova_ha.cluster.schema import compute_node, ha_node
 from nova_ha.cluster.store import Entry
 
-NOW = datetime(2026, 11, 23, 12, 0, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def an_entry(key: str, value: str | bytes = b"", index: int = 7, session: str = "", flags: int = 0) -> Entry:
@@ -56,7 +56,7 @@ def ha_keys(node: str, /, **changed: str) -> list[Entry]:
 # Text that JSON in UTF-8 can carry, and stamps as precise as they are written.
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 some_word = words.filter(bool)
-stamps = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.just(timezone.utc)).map(
+stamps = st.datetimes(datetime(1000, 1, 1), datetime(9000, 1, 1), timezones=st.just(UTC)).map(
     lambda t: t - timedelta(microseconds=t.microsecond % 1000)
 )
 maybe_stamps = st.none() | stamps

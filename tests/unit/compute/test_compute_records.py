@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -48,13 +48,13 @@ def test_a_service_is_read_with_its_times_in_utc() -> None:
     service = records.service(SERVICE)
 
     assert (service.up, service.enabled, service.forced_down, service.disabled_reason) == (True, True, False, "")
-    assert service.updated_at == datetime(2026, 11, 23, 1, 54, 42, tzinfo=timezone.utc)
+    assert service.updated_at == datetime(2026, 11, 23, 1, 54, 42, tzinfo=UTC)
 
 
 def test_a_service_that_never_reported_has_no_age() -> None:
     service = records.service({**SERVICE, "updated_at": None})
 
-    assert ServiceReading(service, datetime.now(timezone.utc)).silent_for_s is None
+    assert ServiceReading(service, datetime.now(UTC)).silent_for_s is None
 
 
 @pytest.mark.parametrize("read", [records.service, records.server])
@@ -106,7 +106,7 @@ def test_a_migration_is_read_and_below_2_59_its_number_stands_for_the_uuid() -> 
 def test_the_time_of_an_answer_is_its_date() -> None:
     date = {"Date": "Mon, 23 Nov 2026 01:54:42 GMT"}
 
-    assert records.answered_at(date) == datetime(2026, 11, 23, 1, 54, 42, tzinfo=timezone.utc)
+    assert records.answered_at(date) == datetime(2026, 11, 23, 1, 54, 42, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])

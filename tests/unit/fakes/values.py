@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from nova_ha.cluster.gate import Gate
@@ -12,7 +12,7 @@ from nova_ha.cluster.node import Approval, ComputeNode, HANode, Maintenance, Run
 from nova_ha.cluster.schema import HostName, Problem
 from nova_ha.cluster.view import ClusterView, OpenIncident
 
-NOW = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
+NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 
 
 def a_node(name: str = "c1", **fields: Any) -> ComputeNode:

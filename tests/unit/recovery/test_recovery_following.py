@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from nova_ha.cluster.incident import ServerProgress, ServerState
@@ -19,7 +19,7 @@ BROKEN = replace(HERE, vm_state=VMState.ERROR, fault="No valid host was found")
 
 
 def a_record(status: MigrationStatus, uuid: str = "m-1", server: str = "u-1") -> Migration:
-    return Migration(uuid, ServerID(server), status, "c1", "ha-1", datetime(2030, 1, 1, tzinfo=timezone.utc))
+    return Migration(uuid, ServerID(server), status, "c1", "ha-1", datetime(2030, 1, 1, tzinfo=UTC))
 
 
 def followed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 from nova_ha.cluster.gate import Gate
@@ -15,7 +15,7 @@ from soak.judge import incident_problems, placing_problems
 from soak.kinds import Kind
 from soak.plan import HOSTS, Moment, Round, Strike
 
-NOW = datetime(2026, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def a_round(*kinds: Kind) -> Round:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from audit.trace import PowerCommand
@@ -30,9 +30,9 @@ def commands(directory: Path) -> list[PowerCommand]:
 
 def test_a_command_that_comes_when_a_bmc_goes_on_may_have_been_sent_while_it_hung(tmp_path: Path) -> None:
     bmc = a_bmc(tmp_path)
-    began = datetime.now(timezone.utc)
+    began = datetime.now(UTC)
     bmc.break_commands(Fault.HANGS)
-    hung = datetime.now(timezone.utc)
+    hung = datetime.now(UTC)
     bmc.break_commands(None)
     is_told(bmc)
     [command] = commands(tmp_path)

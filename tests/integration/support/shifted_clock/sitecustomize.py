@@ -24,7 +24,7 @@ class _Shifted(_datetime, metaclass=_OfAnyDatetime):
 
     @classmethod
     def utcnow(cls) -> datetime.datetime:
-        return cls.now(datetime.timezone.utc).replace(tzinfo=None)
+        return cls.now(datetime.UTC).replace(tzinfo=None)
 
 
 time.time = lambda: _time() + _ahead_s
