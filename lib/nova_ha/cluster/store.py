@@ -93,16 +93,18 @@ class Store:
 
     def keys(self, prefix: str) -> Sequence[str]:
         """Return the names of the keys under the prefix."""
-        found = self.fetch(f"/v1/kv/{prefix}", consistent=True, params=[("keys", "true")])
+        what = f"the list of keys under {prefix}"
+        found = self.fetch(f"/v1/kv/{prefix}", consistent=True, params=[("keys", "true")], what=what)
         if found is not None and not _is_list_of(str, found):
-            raise garbled(f"keys under {prefix}")
+            raise garbled(what)
         return found or []
 
     def _kv(self, key: str, params: Sequence[tuple[str, str]]) -> builtins.list[dict[str, Any]] | None:
         """Return the records that Consul has, None where there are none."""
-        found: Any = self.fetch(f"/v1/kv/{key}", consistent=True, params=params)
+        what = f"the list of keys under {key}" if params else f"key {key}"
+        found: Any = self.fetch(f"/v1/kv/{key}", consistent=True, params=params, what=what)
         if found is not None and not (found and _is_list_of(dict, found)):
-            raise garbled(f"key {key}" if not params else f"keys under {key}")
+            raise garbled(what)
         return found
 
     def _named_in_a_body(self, key: str) -> builtins.list[dict[str, Any]] | None:
@@ -129,10 +131,15 @@ class Store:
             raise garbled("the sessions")
         return frozenset(session["ID"] for session in sessions)
 
-    def fetch(self, path: str, *, consistent: bool = False, params: Sequence[tuple[str, str]] = ()) -> Any:
-        """Return what Consul answers to a GET, parsed and never null; None where it answers 404."""
+    def fetch(
+        self, path: str, *, consistent: bool = False, params: Sequence[tuple[str, str]] = (), what: str = ""
+    ) -> Any:
+        """Return what Consul answers to a GET, parsed and never null; None where it answers 404.
+
+        `what` is how an error calls it, the path where nothing else is said.
+        """
         asked = [*params, *([("consistent", "1")] if consistent else [])]
-        with reading(path):
+        with reading(what or path):
             response, found = self.client.http.get(_answer, path, params=asked)
         if found is None and response.code != 404:
             raise garbled(path)

@@ -77,7 +77,7 @@ def look(store: Store, nodes: Iterable[str], now: datetime) -> dict[str, Snapsho
 def _snapshot(store: Store, view: ClusterView, votes: Votes, name: str, now: datetime) -> Snapshot:
     incident = view.incident(name)
     verdict = assess(view, votes, name, now)
-    past = None if incident else _last_incident(store, name)
+    past = None if incident else last_of(store, name)
     return Snapshot(
         at=now,
         node=view.compute_nodes[name],
@@ -89,7 +89,8 @@ def _snapshot(store: Store, view: ClusterView, votes: Votes, name: str, now: dat
     )
 
 
-def _last_incident(store: Store, name: str) -> Incident | None:
+def last_of(store: Store, name: str) -> Incident | None:
+    """Return the node's last incident in history. Raises ConsulError, and BadValue where one cannot be read."""
     found = [Incident.from_kv(entry.value) for entry in store.list(closed_incident(name, ""))]
     return max(found, key=lambda incident: incident.started, default=None)
 
