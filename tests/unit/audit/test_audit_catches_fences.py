@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from audit.incidents import incidents
+from audit.keys import Keys
 from audit.trace import OPERATOR, Answering, Injected, KVChange, PowerCommand, Report, SessionChange
 from handmade import HA, STARTED, STARTED_KEY, Handmade, at, key, stamp
 
@@ -216,8 +218,13 @@ def test_the_approval_of_an_incident_before_this_one_serves_no_more(run: Handmad
     assert len(run.sentences("I5")) == 1
 
 
-def test_history_of_an_older_nova_ha_is_the_same_incident(run: Handmade) -> None:
-    run.change(KVChange, lambda r: r.key.endswith(STARTED_KEY), key=f"ha_cluster/incidents/closed/c1/{STARTED}")
+@pytest.mark.parametrize("form", [STARTED_KEY, STARTED])
+def test_a_record_in_history_is_the_incident_that_was_open_whichever_form_its_key_has(
+    run: Handmade, form: str
+) -> None:
+    run.change(KVChange, lambda r: r.key.endswith(STARTED_KEY), key=f"ha_cluster/incidents/closed/c1/{form}")
+    [incident] = incidents(Keys(run.trace()))
+    assert incident.archived is not None
     assert [run.sentences(name) for name in ("I1", "I3", "I4", "I5", "I7", "I8")] == [[]] * 6
 
 

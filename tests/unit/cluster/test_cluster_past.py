@@ -27,7 +27,11 @@ def test_either_form_is_the_same_moment_and_the_new_one_a_good_key(moment: datet
     assert is_key(closed_incident("c1", to_key(moment)))
 
 
-@given(st.lists(st.tuples(stamps, st.sampled_from([to_key, to_stamp])), unique_by=lambda one: one[0]))
+# By the text alone the two forms have another order only within a year.
+within_a_year = st.integers(0, 360 * 86400).map(lambda seconds: BEGAN + timedelta(seconds=seconds))
+
+
+@given(st.lists(st.tuples(within_a_year, st.sampled_from([to_key, to_stamp])), unique_by=lambda one: one[0]))
 def test_the_order_is_that_of_the_moments_whatever_the_form(written: list[tuple[datetime, object]]) -> None:
     keys = [C1 + form(moment) for moment, form in written]  # type: ignore[operator]
     in_order = [moment for moment, _ in sorted(written, key=lambda one: one[0], reverse=True)]

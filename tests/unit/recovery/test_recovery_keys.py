@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from fakes.values import a_waiting_incident
@@ -103,10 +104,10 @@ def test_a_node_whose_record_an_older_one_wrote_is_recovered_again(world: World)
 
 
 def test_the_last_incident_is_that_of_the_later_moment_whatever_the_form_of_its_key(world: World) -> None:
-    """By the text alone 20290704 comes after 2030-01-01."""
+    """By the text alone 20300101T11 comes after 2030-01-01T12."""
     later = recovered(world)
     as_of_an_older_one(world, "c1")
-    earlier = replace(later, started=later.started.replace(year=2029), nova_host="earlier")
+    earlier = replace(later, started=later.started - timedelta(hours=1), nova_host="earlier")
     world.store.commit([into_history(world.store, earlier)])
     assert last_incident(world.store, "c1") == last_of(world.store, "c1") == later
 
