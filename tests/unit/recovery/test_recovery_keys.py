@@ -12,6 +12,7 @@ from fakes.world import World
 from nova_ha.clock import to_key, to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
+from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.registry import (
     NodeSettings,
     add_compute_node,
@@ -20,7 +21,7 @@ from nova_ha.cluster.registry import (
     remove_ha_node,
     set_option,
 )
-from nova_ha.cluster.schema import INCIDENTS_CLOSED, closed_incident, compute_node, is_key, open_incident
+from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, closed_incident, compute_node, is_key, open_incident
 from nova_ha.cluster.store import Operation
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import ConfigError
@@ -84,6 +85,11 @@ def test_every_key_of_recoveries_and_of_an_operators_day_has_a_name_that_every_c
     assert areas >= {"compute_nodes", "ha_nodes", "config", "incidents", "locks", "paused", "wake"}
     assert closed_incident("c2", to_key(waiting.started)) in written
     assert [key for key in written if not is_key(key)] == []
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_of_the_policy_has_such_a_key(name: str) -> None:
+    assert is_key(CONFIG + name)
 
 
 def test_a_key_with_a_colon_would_be_caught_wherever_it_is_written(world: World) -> None:
