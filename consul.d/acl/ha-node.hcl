@@ -13,8 +13,9 @@ service "nova-ha" { policy = "write" }
 # Drivers hold their locks by a session of their own node. Consul has no rule for "my own node" here.
 session_prefix "" { policy = "write" }
 
-# The policy is the operator's: read only.
-key_prefix "ha_cluster/" { policy = "read" }
+# The policy is the operator's: read only. `list` is `read` and, where the servers have acl.enable_key_list_policy on,
+# what it takes to read all keys under a prefix; `write` is both.
+key_prefix "ha_cluster/" { policy = "list" }
 key_prefix "ha_cluster/compute_nodes/" { policy = "write" }
 key_prefix "ha_cluster/ha_nodes/" { policy = "write" }
 key_prefix "ha_cluster/incidents/" { policy = "write" }

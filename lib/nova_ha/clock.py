@@ -39,8 +39,13 @@ def to_stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def to_key(moment: datetime) -> str:
+    """Return the moment as a key has it, `20300101T120045.000Z`: some Consul refuse a colon in a key's name."""
+    return to_stamp(moment).replace("-", "").replace(":", "")
+
+
 def from_stamp(text: str) -> datetime:
-    """Read such a stamp; any ISO 8601 with an offset will do. Raises ValueError."""
+    """Read such a stamp, of either form; any ISO 8601 with an offset will do. Raises ValueError."""
     moment = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has no offset from UTC")

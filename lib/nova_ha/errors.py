@@ -37,6 +37,10 @@ class ConsulError(HAError):
     """Consul did not answer, or refused."""
 
 
+class NotAllowed(ConsulError):
+    """Consul refused: the token has not the right."""
+
+
 class BMCError(HAError):
     """A BMC did not answer, or refused."""
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from nova_ha.clock import SystemClock, to_stamp
+from nova_ha.clock import SystemClock
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import closed_incident
+from nova_ha.cluster.past import Past
 from nova_ha.cluster.store import Store
 from nova_ha.monitor.look import Look, decide, look
 from nova_ha.monitor.verdict import Hold
@@ -119,7 +118,7 @@ class Scene:
 
     observed: bool = False
     paused: bool = False
-    _past: set[tuple[str, datetime]] = field(default_factory=set)
+    _past: set[Past] = field(default_factory=set)
     _ended: dict[str, list[Incident]] = field(default_factory=dict)
 
     def begin(self, store: Store) -> None:
@@ -146,11 +145,11 @@ class Scene:
         }
 
     def _read_ended(self, store: Store, found: Look) -> None:
-        for name, started in sorted(set(found.view.closed) - self._past, key=lambda key: key[1]):
-            entry = store.get(closed_incident(name, to_stamp(started)))
+        for past in sorted(set(found.view.closed) - self._past, key=lambda past: past.started):
+            entry = store.get(past.key)
             if entry:
-                self._past.add((name, started))
-                self._ended.setdefault(name, []).append(Incident.from_kv(entry.value))
+                self._past.add(past)
+                self._ended.setdefault(past.node, []).append(Incident.from_kv(entry.value))
 
 
 def _seen_well(found: Look, name: str) -> bool:

@@ -6,7 +6,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
-from fakes.values import NOW, a_node, a_view, a_waiting_incident, an_approval, an_incident
+from fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.duty import TABLE, Duty, Stage, duties, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt
@@ -67,20 +67,20 @@ def test_a_node_with_a_key_that_cannot_be_read_is_out_of_automatic_action_and_th
 
 
 def test_a_recovered_node_whose_incident_is_in_history_is_done() -> None:
-    view = a_view([a_node(failed=True, recovered=True)], closed=(("c1", NOW - timedelta(days=9)),))
+    view = a_view([a_node(failed=True, recovered=True)], closed=(a_past("c1", NOW - timedelta(days=9)),))
     assert duty(view, "c1", NOW).duty is Duty.DONE
 
 
 def test_a_failure_after_status_recovered_was_set_is_not_taken_for_the_recovered_one() -> None:
     indexes = {"status/recovered": 20, "status/failed": 30}
     node = a_node(failed=True, recovered=True, indexes=indexes)
-    task = duty(a_view([node], closed=(("c1", NOW - timedelta(days=9)),)), "c1", NOW)
+    task = duty(a_view([node], closed=(a_past("c1", NOW - timedelta(days=9)),)), "c1", NOW)
     assert task.duty is Duty.ODD
     assert "failed again" in task.words
 
 
 def test_the_history_of_another_node_proves_nothing() -> None:
-    view = a_view([a_node(failed=True, recovered=True)], closed=(("c2", NOW),))
+    view = a_view([a_node(failed=True, recovered=True)], closed=(a_past("c2", NOW),))
     assert duty(view, "c1", NOW).duty is Duty.ODD
 
 

@@ -96,7 +96,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         14,
         "keys are read consistently, single and listed",
-        Edit(STORE, "consistent=True, params=params)", "params=params)"),
+        Edit(STORE, "consistent=True, params=params, what=what)", "params=params, what=what)"),
         tests=(
             "test_fault_stale_reads.py::test_old_keys_hide_no_maintenance",
             "test_fault_stale_reads.py::test_an_old_key_hides_no_pause",

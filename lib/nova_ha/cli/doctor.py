@@ -57,14 +57,14 @@ def examine(means: Means, *, record: bool, done: Callable[[str], None] = lambda 
 
     Nothing is raised: what cannot be tried is a finding.
     """
-    from nova_ha.cli.doctor_consul import consul_findings, unreachable
+    from nova_ha.cli.doctor_consul import consul_findings, unreadable
     from nova_ha.cli.look import look
 
+    store = means.store()
     try:
-        store = means.store()
         seen = look(store, means.clock.now())
     except ConsulError as error:
-        return [unreachable(error)]
+        return list(unreadable(store, error))
     settings: dict[str, NodeSettings] = {}
     # Alone: the others import for a second, and the sweep would find this machine too busy to tell.
     logins = _tried("SSH", lambda: _ssh(seen))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,11 +23,11 @@ from nova_ha.cluster.schema import (
 )
 from nova_ha.cluster.store import Store
 from nova_ha.cluster.trouble import reading
-from nova_ha.errors import ConsulError
+from nova_ha.errors import ConsulError, NotAllowed
 
 AREA = "Consul"
 ASK_RIGHTS = "/v1/internal/acl/authorize"
-POLICY_OF = "give the token the policy of consul.d/acl/"
+POLICY_OF = "give the token the policy of consul.d/acl/, as this version has it"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,10 @@ class Right:
 
     def __str__(self) -> str:
         return f"{self.access} {self.resource} {self.segment!r}"
+
+
+# What a recursive read needs under acl.enable_key_list_policy, where the token may not write; `write` implies it.
+LISTS = Right("key", CONFIG, "list")
 
 
 def rights(node: str) -> Sequence[Right]:
@@ -146,6 +151,18 @@ def _observers(look: Look) -> Iterator[Finding]:
         yield warning("observers", "all", two, "`nova-ha ha-node add` a third one")
 
 
-def unreachable(error: ConsulError) -> Finding:
-    """Return the finding where Consul cannot be read at all."""
-    return bad(AREA, "agent", error.message, error.remedy)
+def unreadable(store: Store, error: ConsulError) -> Iterator[Finding]:
+    """Yield the findings where the keys cannot be read at all: why, and the rights that the token has not."""
+    yield bad(AREA, "agent", error.message, error.remedy)
+    if isinstance(error, NotAllowed):
+        yield from _lacking(store)
+
+
+def _lacking(store: Store) -> Iterator[Finding]:
+    # Only now, since a `read` is enough for a list where the servers have acl.enable_key_list_policy off.
+    wanted = [*(right for right in rights("") if right.driver and right.segment), LISTS]
+    with suppress(ConsulError):
+        allowed = allowances(store, wanted)
+        missing = [] if isinstance(allowed, str) else [r for r, has in zip(wanted, allowed, strict=True) if not has]
+        if missing:
+            yield bad(AREA, "token", f"it must not {', '.join(map(str, missing))}", POLICY_OF)

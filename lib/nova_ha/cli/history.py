@@ -54,11 +54,21 @@ def _incidents(means: Means, name: str | None) -> list[Incident]:
 
 
 def _chosen(incidents: Sequence[Incident], name: str, started: str | None) -> Incident:
-    found = [incident for incident in incidents if started in (None, incident.started_key)]
+    found = [incident for incident in incidents if started is None or _began(incident, started)]
     if not found:
         which = f"incident that began {started}" if started else "incident"
         raise ConfigError(f"{name} has no {which}", remedy=f"see `nova-ha history {name} --list`")
     return found[-1]
+
+
+def _began(incident: Incident, stamp: str) -> bool:
+    """True where the incident began then, whether the stamp is a record's, a key's, or another ISO 8601."""
+    from nova_ha.clock import from_stamp, to_stamp
+
+    try:
+        return to_stamp(from_stamp(stamp)) == to_stamp(incident.started)
+    except ValueError:
+        return False
 
 
 def _print_list(incidents: Sequence[Incident], now: datetime, as_json: bool) -> None:

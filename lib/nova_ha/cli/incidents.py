@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident
+from nova_ha.cluster.past import last_of_each
 from nova_ha.cluster.schema import INCIDENTS_CLOSED, BadValue, Problem, closed_incident
 from nova_ha.cluster.store import Entry, Store
-from nova_ha.cluster.view import ClusterView, last_started
+from nova_ha.cluster.view import ClusterView
 
 
 def past_incidents(store: Store, node: str | None = None) -> tuple[list[Incident], list[Problem]]:
@@ -19,8 +19,8 @@ def past_incidents(store: Store, node: str | None = None) -> tuple[list[Incident
 
 def latest_incidents(store: Store, view: ClusterView) -> list[Incident]:
     """Return the last closed incident of each node, without reading the whole history."""
-    latest = sorted(last_started(view.closed).items())
-    found = [store.get(closed_incident(node, to_stamp(started))) for node, started in latest]
+    latest = sorted(last_of_each(view.closed).items())
+    found = [store.get(last.key) for _, last in latest]
     return _read(entry for entry in found if entry)[0]
 
 

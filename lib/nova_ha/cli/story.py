@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nova_ha.cli.output import span, table_lines
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerState
 from nova_ha.printable import printable
 
@@ -43,7 +44,7 @@ def row(incident: Incident, now: datetime) -> tuple[str, ...]:
     steps = ", ".join(f"{state.value} {seconds:.1f} s" for state, seconds in spent(incident, now).items())
     state = f"{incident.state.value}{f' ({incident.gate.value})' if incident.gate else ''}"
     return (
-        incident.started_key,
+        to_stamp(incident.started),
         incident.node,
         state,
         span(took(incident, now)) if took(incident, now) >= 120 else f"{took(incident, now):.1f} s",

@@ -222,7 +222,7 @@ def _stage(view: ClusterView, node: ComputeNode, now: datetime) -> Stage:
 
 
 def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
-    if not any(name == node.name for name, _ in view.closed):
+    if not any(past.node == node.name for past in view.closed):
         return Stage.NONE
     # Consul's indexes are the only order that does not hang on anybody's clock.
     again = node.index("status/failed") > node.index("status/recovered")

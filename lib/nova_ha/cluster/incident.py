@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.clock import from_stamp, to_key, to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import check_version
 from nova_ha.cluster.schema import BadValue, object_from, object_to
@@ -161,7 +161,7 @@ class Incident:
     @property
     def started_key(self) -> str:
         """The last part of the key in history."""
-        return to_stamp(self.started)
+        return to_key(self.started)
 
     @property
     def progress_state(self) -> IncidentState:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from nova_ha.cluster.connection import CHECK_TIMEOUT_S, HANDLER_TIMEOUT_S, client_for, settings_from
-from nova_ha.cluster.schema import SessionID
+from nova_ha.cluster.schema import SessionID, is_key
 from nova_ha.cluster.transaction import (
     Committed,
     Entry,
@@ -23,11 +23,12 @@ from nova_ha.cluster.transaction import (
     held,
     lock,
     put,
+    refuse_bad_names,
     unchanged,
     unlock,
 )
 from nova_ha.cluster.trouble import forbidden, garbled, reading, writing
-from nova_ha.errors import OutcomeUnknown
+from nova_ha.errors import ConsulError, OutcomeUnknown
 
 __all__ = [
     "CHECK_TIMEOUT_S",
@@ -79,7 +80,7 @@ class Store:
 
     def get(self, key: str) -> Entry | None:
         """Return the key, or None where it does not exist."""
-        found = self._kv(key, [])
+        found = self._kv(key, []) if is_key(key) else self._named_in_a_body(key)
         if found is None:
             return None
         if len(found) != 1 or found[0].get("Key") != key:
@@ -92,22 +93,46 @@ class Store:
 
     def keys(self, prefix: str) -> Sequence[str]:
         """Return the names of the keys under the prefix."""
-        found = self.fetch(f"/v1/kv/{prefix}", consistent=True, params=[("keys", "true")])
+        what = f"the list of keys under {prefix}"
+        found = self.fetch(f"/v1/kv/{prefix}", consistent=True, params=[("keys", "true")], what=what)
         if found is not None and not _is_list_of(str, found):
-            raise garbled(f"keys under {prefix}")
+            raise garbled(what)
         return found or []
 
     def _kv(self, key: str, params: Sequence[tuple[str, str]]) -> builtins.list[dict[str, Any]] | None:
         """Return the records that Consul has, None where there are none."""
-        found: Any = self.fetch(f"/v1/kv/{key}", consistent=True, params=params)
+        what = f"the list of keys under {key}" if params else f"key {key}"
+        found: Any = self.fetch(f"/v1/kv/{key}", consistent=True, params=params, what=what)
         if found is not None and not (found and _is_list_of(dict, found)):
-            raise garbled(f"key {key}" if not params else f"keys under {key}")
+            raise garbled(what)
         return found
 
-    def fetch(self, path: str, *, consistent: bool = False, params: Sequence[tuple[str, str]] = ()) -> Any:
-        """Return what Consul answers to a GET, parsed and never null; None where it answers 404."""
+    def _named_in_a_body(self, key: str) -> builtins.list[dict[str, Any]] | None:
+        """As `_kv`, for a name that some Consul take in no address: 1.21.5 answers 500 to a colon in one."""
+        asked = [Operation("get", key).to_json()]
+        with reading(f"key {key}"):
+            answer = self.client.http.put(
+                _transaction_answer, "/v1/txn", params=[("consistent", "1")], data=json.dumps(asked)
+            )
+        try:
+            failures = [_typed(str, failure["What"]) for failure in answer.get("Errors") or []]
+            found = [result["KV"] for result in answer.get("Results") or []]
+        except (TypeError, LookupError, AttributeError):
+            raise garbled(f"key {key}") from None
+        if not failures:
+            return found
+        _refuse_all_but_absence(key, failures[0])
+        return None
+
+    def fetch(
+        self, path: str, *, consistent: bool = False, params: Sequence[tuple[str, str]] = (), what: str = ""
+    ) -> Any:
+        """Return what Consul answers to a GET, parsed and never null; None where it answers 404.
+
+        `what` is how an error calls it, the path where nothing else is said.
+        """
         asked = [*params, *([("consistent", "1")] if consistent else [])]
-        with reading(path):
+        with reading(what or path):
             response, found = self.client.http.get(_answer, path, params=asked)
         if found is None and response.code != 404:
             raise garbled(path)
@@ -130,7 +155,8 @@ class Store:
     # --- writes ---
 
     def commit(self, operations: Sequence[Operation]) -> Committed | Rejected:
-        """Carry out all operations, or none."""
+        """Carry out all operations, or none. Raises ConfigError for a new key that some Consul would refuse."""
+        refuse_bad_names(operations)
         with writing("the transaction"):
             answer = self.client.http.put(
                 _transaction_answer, "/v1/txn", data=json.dumps([o.to_json() for o in operations])
@@ -172,6 +198,14 @@ def connect(environ: Mapping[str, str] | None = None, *, call_timeout_s: float =
     """
     make_client = partial(client_for, settings_from(environ), call_timeout_s)
     return Store(make_client(), call_timeout_s, make_client)
+
+
+def _refuse_all_but_absence(key: str, why: str) -> None:
+    """Raise ConsulError, unless a transaction gave no key because there is none."""
+    if "ermission denied" in why:
+        raise forbidden(f"key {key}")
+    if "doesn't exist" not in why:
+        raise ConsulError(f"Consul cannot give key {key} ({why})")
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

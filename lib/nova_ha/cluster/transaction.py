@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.cluster.schema import LOCK_FLAGS, SessionID
+from nova_ha.cluster.schema import LOCK_FLAGS, SessionID, is_key
+from nova_ha.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Operation:
     index: int | None = None
     session: str | None = None
     flags: int | None = None
+
+    @property
+    def creates(self) -> bool:
+        """True where the key may be a new one afterwards."""
+        return self.verb in ("set", "lock") or (self.verb == "cas" and not self.index)
 
     def to_json(self) -> dict[str, Any]:
         """Return it as Consul's transaction endpoint takes it."""
@@ -84,6 +90,19 @@ def delete(key: str) -> Operation:
 def held(key: str, session: SessionID) -> Operation:
     """Let the transaction pass only if the session holds the key."""
     return Operation("check-session", key, session=session)
+
+
+def refuse_bad_names(operations: Iterable[Operation]) -> None:
+    """Let no key be made whose name some Consul refuse to read. What lies there already can be changed and removed.
+
+    Raises ConfigError.
+    """
+    for operation in operations:
+        if operation.creates and not is_key(operation.key):
+            raise ConfigError(
+                f"key {operation.key!r} is not written: some Consul refuse such a name",
+                remedy="use ASCII letters and digits, and ',', '_', '.', '-', '/', no '..'",
+            )
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from nova_ha.errors import ConsulError, OutcomeUnknown
+from nova_ha.errors import ConsulError, NotAllowed, OutcomeUnknown
 
 # Said by an agent before it has handed the request to a leader: nothing was written.
 _NO_LEADER = ("No cluster leader", "No known Consul servers")
+# What an agent or a server answers that takes no more for now: nothing of the request was begun.
+_TOO_MANY = "429"
 # What OpenSSL calls an answer that is no TLS: from a port of plain HTTP, or of something else.
 _NO_TLS = ("WRONG_VERSION_NUMBER", "wrong version number", "RECORD_LAYER_FAILURE", "record layer failure")
 # What OpenSSL, by its version, calls an end of the connection without a word.
@@ -55,9 +57,9 @@ def garbled(what: str) -> ConsulError:
     return ConsulError(f"Consul's answer about {what} is garbled", remedy="see what answers at CONSUL_HTTP_ADDR")
 
 
-def forbidden(what: str) -> ConsulError:
+def forbidden(what: str) -> NotAllowed:
     """Return the refusal of what the token has not the right to."""
-    return ConsulError(
+    return NotAllowed(
         f"Consul refuses {what}: the token has not the right",
         remedy="give the agent or CONSUL_HTTP_TOKEN the policy of consul.d/acl/",
     )
@@ -97,6 +99,9 @@ def _explained(what: str, error: Exception) -> ConsulError:
     if "HTTP request to an HTTPS server" in text:
         remedy = "set CONSUL_HTTP_ADDR=https://..., or CONSUL_HTTP_SSL=true"
         return ConsulError("Consul expects TLS there, and was asked by plain HTTP", remedy=remedy)
+    if text.startswith(_TOO_MANY) or "rate limit exceeded" in text:
+        remedy = "see `limits` in the configuration of its agents and servers (request_limits, rpc_rate)"
+        return ConsulError(f"Consul's rate limit is reached ({what})", remedy=remedy)
     if _without_leader(error):
         return ConsulError("Consul has no leader", remedy="see `consul operator raft list-peers`")
     return ConsulError(f"Consul cannot give {what} ({_short(error)})")

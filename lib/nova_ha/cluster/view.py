@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from nova_ha.clock import from_stamp, to_stamp
 from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.cluster.node import ComputeNode, HANode, Pause
+from nova_ha.cluster.past import Past, last_of_each, past
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import (
     COMPUTE_NODES,
@@ -22,7 +22,6 @@ from nova_ha.cluster.schema import (
     RECOVERY_SEMAPHORE,
     BadValue,
     Problem,
-    closed_incident,
 )
 from nova_ha.cluster.semaphore import Semaphore
 from nova_ha.cluster.store import Entry, Store
@@ -49,7 +48,7 @@ class ClusterView:
     compute_nodes: Mapping[str, ComputeNode]
     ha_nodes: Mapping[str, HANode]
     incidents: Mapping[str, OpenIncident] = field(default_factory=dict)
-    closed: Sequence[tuple[str, datetime]] = ()
+    closed: Sequence[Past] = ()
     policy: Policy = field(default_factory=Policy)
     policy_problems: tuple[Problem, ...] = ()
     semaphore_problem: Problem | None = None
@@ -77,10 +76,10 @@ class ClusterView:
         found = self.incidents.get(node)
         return found.incident if found else None
 
-    def started_within_window(self, now: datetime) -> Sequence[tuple[str, datetime]]:
-        """Return the past incidents that started within `monitor/window`, as (node, start)."""
+    def started_within_window(self, now: datetime) -> Sequence[Past]:
+        """Return the past incidents that started within `monitor/window`."""
         since = now - timedelta(seconds=self.policy.monitor_window)
-        return [(node, started) for node, started in self.closed if started >= since]
+        return [one for one in self.closed if one.started >= since]
 
 
 def read_view(store: Store) -> ClusterView:
@@ -98,8 +97,8 @@ def read_view(store: Store) -> ClusterView:
         # What lies deeper, or is a folder, was put there by hand: it is no node's incident.
         if entry.key != INCIDENTS_OPEN and "/" not in entry.key.removeprefix(INCIDENTS_OPEN)
     }
-    closed = tuple(_closed(store.keys(INCIDENTS_CLOSED)))
-    latest = last_started(closed)
+    closed = tuple(past(store.keys(INCIDENTS_CLOSED)))
+    latest = last_of_each(closed)
     recovered = [name for name, node in compute.items() if node.failed and node.recovered and name not in incidents]
     policy, policy_problems = Policy.read(store.list(CONFIG))
     pause, pause_index, pause_problems = _pause(store.get(PAUSED))
@@ -115,7 +114,7 @@ def read_view(store: Store) -> ClusterView:
         pause_index=pause_index,
         problems=all_problems(compute, ha),
         left_behind={
-            name: count for name in recovered if name in latest and (count := _left_behind(store, name, latest[name]))
+            name: count for name in recovered if name in latest and (count := _left_behind(store, latest[name]))
         },
     )
 
@@ -174,17 +173,9 @@ def _open_incident(entry: Entry) -> OpenIncident:
     return OpenIncident(entry.index, incident)
 
 
-def last_started(closed: Iterable[tuple[str, datetime]]) -> dict[str, datetime]:
-    """Return when the last one of each node's past incidents started."""
-    latest: dict[str, datetime] = {}
-    for node, started in closed:
-        latest[node] = max(started, latest.get(node, started))
-    return latest
-
-
-def _left_behind(store: Store, node: str, started: datetime) -> int:
-    """Return how many servers that past incident of the node failed; 0 where it cannot be read."""
-    entry = store.get(closed_incident(node, to_stamp(started)))
+def _left_behind(store: Store, last: Past) -> int:
+    """Return how many servers that past incident failed; 0 where it cannot be read."""
+    entry = store.get(last.key)
     with suppress(BadValue):
         incident = Incident.from_kv(entry.value) if entry else None
         return sum(server.state is ServerState.FAILED for server in incident.servers.values()) if incident else 0
@@ -199,12 +190,3 @@ def _pause(entry: Entry | None) -> tuple[Pause | None, int, tuple[Problem, ...]]
     except BadValue:
         # The key says that everything is to stand still, so it does, even where its value is garbled.
         return Pause("unknown", "the key's value cannot be read", ""), entry.index, ()
-
-
-def _closed(keys: Sequence[str]) -> Iterable[tuple[str, datetime]]:
-    for key in keys:
-        node, _, stamp = key.removeprefix(INCIDENTS_CLOSED).partition("/")
-        try:
-            yield node, from_stamp(stamp)
-        except ValueError:
-            continue  # not an incident: a folder key, or a key written by hand

@@ -41,7 +41,7 @@ def storm(view: ClusterView, votes: Votes, now: datetime) -> Storm:
     are not let through one by one. A host whose failing is expected (maintenance, its agent has left) does
     not count, unless it was flipped.
     """
-    within = {node for node, _ in view.started_within_window(now)}
+    within = {past.node for past in view.started_within_window(now)}
     reasons = {node: _reason(view, votes, found, within, now) for node, found in view.compute_nodes.items()}
     gone = {node: "has an open incident" for node in view.incidents if node not in view.compute_nodes}
     past = {node: "had an incident" for node in within if node not in view.compute_nodes}

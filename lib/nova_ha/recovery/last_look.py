@@ -276,7 +276,7 @@ def _storm(f: Findings, node: ComputeNode) -> Sequence[Closed]:
     """Return the gates that look at other incidents: this node's last one, and how many nodes there are."""
     view, closed = f.view, []
     recent = view.started_within_window(f.earliest_now)
-    before = [started for name, started in recent if name == node.name]
+    before = [past.started for past in recent if past.node == node.name]
     if before and view.policy.fence_repeat == "approve":
         closed.append(
             Closed(
@@ -284,7 +284,7 @@ def _storm(f: Findings, node: ComputeNode) -> Sequence[Closed]:
                 f"its last incident began {max(before):%Y-%m-%d %H:%M:%SZ}, within {view.policy.monitor_window} s",
             )
         )
-    nodes = {name for name, _ in recent} | set(view.incidents) | {node.name}
+    nodes = {past.node for past in recent} | set(view.incidents) | {node.name}
     limit = view.policy.monitor_max_failed.of(len(view.compute_nodes))
     if len(nodes) > limit:
         closed.append(_too_many(nodes, limit))
@@ -298,7 +298,7 @@ def too_many_by_now(view: ClusterView, node: str, now: datetime) -> Closed | Non
     the last look and the claim. Those that were stopped before their fence take no part.
     """
     counted = {name for name, opened in view.incidents.items() if not _stopped_unfenced(opened.incident)}
-    nodes = {name for name, _ in view.started_within_window(now)} | counted | {node}
+    nodes = {past.node for past in view.started_within_window(now)} | counted | {node}
     limit = view.policy.monitor_max_failed.of(len(view.compute_nodes))
     return _too_many(nodes, limit) if len(nodes) > limit else None
 

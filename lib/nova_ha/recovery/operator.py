@@ -190,7 +190,7 @@ def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
         wake(),
     ]
     commit(store, operations)
-    return Retried(name, opened.incident.started_key if opened and opened.incident else "")
+    return Retried(name, to_stamp(opened.incident.started) if opened and opened.incident else "")
 
 
 # --- what reset uses too ---

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
-from nova_ha.clock import Clock
+from nova_ha.clock import Clock, to_stamp
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
@@ -288,7 +288,7 @@ def _reset_keys(r: _Return) -> str:
         outcome = r.held.commit(_last_operations(r, view, existing_compute_node(view, r.node.name)))
         if not isinstance(outcome, Rejected):
             incident = view.incident(r.node.name)
-            return incident.started_key if incident else ""
+            return to_stamp(incident.started) if incident else ""
         changed = ", ".join(sorted(outcome.keys))
     raise TryAgain(
         f"{changed} changed meanwhile; Nova is done, the keys are as they were",

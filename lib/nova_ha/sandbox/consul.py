@@ -189,7 +189,7 @@ class Datacenter:
     """Consul servers with their clients, as one cluster. `new_agent` makes one, from Agent's arguments.
 
     With `tls` a CA of its own signs a certificate for each agent, whoever asks one needs a certificate of that CA,
-    and gossip is encrypted.
+    and gossip is encrypted. `key_list_policy` is `acl.enable_key_list_policy`, off as Consul has it.
     """
 
     def __init__(
@@ -200,6 +200,7 @@ class Datacenter:
         servers: int = 1,
         acl: bool = False,
         tls: bool = False,
+        key_list_policy: bool = False,
         new_agent: Callable[..., Agent] = Agent,
     ) -> None:
         self.directory = directory
@@ -208,6 +209,7 @@ class Datacenter:
         self._new_agent = new_agent
         self.network = network
         self.acl = acl
+        self._key_list_policy = key_list_policy
         self.management_token = ""
         self.clients: dict[str, Agent] = {}
         self._addresses = [network.server(number + 1) for number in range(servers)]
@@ -309,6 +311,7 @@ class Datacenter:
                 "enabled": True,
                 "default_policy": "deny",
                 "enable_token_persistence": True,
+                "enable_key_list_policy": self._key_list_policy,
                 "tokens": tokens,
             }
         }

@@ -10,7 +10,7 @@ from datetime import datetime
 from nova_ha.cluster.gate import Closed
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import INCIDENTS_CLOSED
+from nova_ha.cluster.schema import closed_incident
 from nova_ha.cluster.store import Store
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.monitor.assess import assess
@@ -77,7 +77,7 @@ def look(store: Store, nodes: Iterable[str], now: datetime) -> dict[str, Snapsho
 def _snapshot(store: Store, view: ClusterView, votes: Votes, name: str, now: datetime) -> Snapshot:
     incident = view.incident(name)
     verdict = assess(view, votes, name, now)
-    past = None if incident else _last_incident(store, name)
+    past = None if incident else last_of(store, name)
     return Snapshot(
         at=now,
         node=view.compute_nodes[name],
@@ -89,9 +89,10 @@ def _snapshot(store: Store, view: ClusterView, votes: Votes, name: str, now: dat
     )
 
 
-def _last_incident(store: Store, name: str) -> Incident | None:
-    entries = store.list(f"{INCIDENTS_CLOSED}{name}/")
-    return Incident.from_kv(entries[-1].value) if entries else None
+def last_of(store: Store, name: str) -> Incident | None:
+    """Return the node's last incident in history. Raises ConsulError, and BadValue where one cannot be read."""
+    found = [Incident.from_kv(entry.value) for entry in store.list(closed_incident(name, ""))]
+    return max(found, key=lambda incident: incident.started, default=None)
 
 
 def events(before: Snapshot, after: Snapshot) -> Iterator[Event]:

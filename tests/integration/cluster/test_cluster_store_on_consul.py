@@ -20,6 +20,7 @@ from nova_ha.cluster.store import (
     unlock,
 )
 from nova_ha.errors import ConsulError
+from support.by_hand import write_by_hand
 from support.consul import ConsulCluster
 from support.sessions import session_gone, session_ids
 
@@ -45,7 +46,10 @@ def session(store: Store) -> SessionID:
 @pytest.mark.parametrize("value", [b"", b"True", bytes(range(256))], ids=["empty", "text", "all bytes"])
 def test_any_key_and_value_reads_as_it_was_written(store: Store, prefix: str, name: str, value: bytes) -> None:
     key = f"{prefix}/{name}"
-    written = committed(store, cas(key, value, 0))
+    write_by_hand(store, put(key, b"before"))
+    before = store.get(key)
+    assert before is not None
+    written = committed(store, cas(key, value, before.index))
     entry = store.get(key)
     assert entry is not None
     assert (entry.key, entry.value, entry.index) == (key, value, written.indexes[key])

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from nova_ha.clock import SystemClock
+from nova_ha.clock import SystemClock, from_stamp, to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.registry import NodeSettings, add_compute_node
@@ -128,7 +128,7 @@ def test_each_decision_is_written_with_the_operators_rights(store: Store) -> Non
 def test_a_retry_puts_the_incident_into_history(store: Store) -> None:
     done = operator.retry(store, CLOCK, "c1", by="ann")
     assert store.get(open_incident("c1")) is None
-    archived = store.get(closed_incident("c1", done.archived))
+    archived = store.get(closed_incident("c1", to_key(from_stamp(done.archived))))
     assert archived is not None
     assert Incident.from_kv(archived.value).state is IncidentState.WITHDRAWN
     assert not read_view(store).compute_nodes["c1"].recovered

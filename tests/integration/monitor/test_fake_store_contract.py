@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from fakes.clock import FakeClock
 from fakes.store import FakeStore
-from nova_ha.cluster.schema import LOCK_FLAGS, SessionID
+from nova_ha.cluster.schema import LOCK_FLAGS, MAX_OPERATIONS, SessionID
 from nova_ha.cluster.store import (
     Committed,
     Entry,
@@ -24,7 +24,7 @@ from nova_ha.cluster.store import (
     unchanged,
     unlock,
 )
-from nova_ha.errors import ConsulError
+from nova_ha.errors import ConfigError, ConsulError
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster
 from support.sessions import session_gone, session_ids
@@ -239,10 +239,29 @@ def test_a_session_that_is_not_renewed_ends_within_twice_its_ttl(rig: tuple[Stor
     assert store.get("l") is None
 
 
-def test_sixty_four_operations_are_a_transaction_and_one_more_is_not(store: Store) -> None:
-    done(store.commit([put(f"k{number}", b"") for number in range(64)]))
+@pytest.mark.parametrize("name", ["a:b", "a b", "a..b", "ü", "a%"])
+def test_a_new_key_whose_name_some_consul_refuse_is_not_written(store: Store, name: str) -> None:
+    session = store.create_session("x", 15, 1)
+    for operation in (put(name, b""), cas(name, b"", 0), lock(name, session)):
+        with pytest.raises(ConfigError, match="is not written"):
+            store.commit([put("beside", b""), operation])
+    assert store.keys("") == []
+
+
+def most_operations(store: Store) -> int:
+    """Return how many operations a transaction may have, by the agent's version; the fake is 1.8.7."""
+    if isinstance(store, FakeStore):
+        return 64
+    major, minor, *_ = store.fetch("/v1/agent/self")["Config"]["Version"].split(".")
+    return 64 if (int(major), int(minor)) < (1, 17) else 128
+
+
+def test_as_many_operations_as_its_version_takes_are_a_transaction_and_one_more_is_not(store: Store) -> None:
+    most = most_operations(store)
+    assert most >= MAX_OPERATIONS
+    done(store.commit([put(f"k{number}", b"") for number in range(most)]))
     with pytest.raises(ConsulError):
-        store.commit([put(f"m{number}", b"") for number in range(65)])
+        store.commit([put(f"m{number}", b"") for number in range(most + 1)])
     assert store.keys("m") == []
 
 

@@ -30,7 +30,7 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
 from nova_ha.cluster.schema import HA_NODES, INCIDENTS_CLOSED, RECOVERY_SEMAPHORE, compute_node, flag_from
 from nova_ha.cluster.semaphore import Semaphore
-from nova_ha.cluster.store import Committed, Store, connect, put
+from nova_ha.cluster.store import Store, connect, put
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.probe.votes import read_votes
@@ -42,6 +42,7 @@ from nova_ha.sandbox.openstack import OpenStack
 from nova_ha.sandbox.processes import find
 from nova_ha.sandbox.waiting import until
 
+from support.by_hand import write_by_hand
 from support.driver import Driver
 from support.evidence import of_files, of_history, of_machine, of_nova
 from support.follower import ConsulEndpoint
@@ -78,7 +79,13 @@ class WholeCloud:
 
     def new_consul(self, network: Network) -> Datacenter:
         """Return Consul's servers, not started."""
-        return Datacenter(self.directory, network, servers=self.plan.consul_servers, acl=True)
+        return Datacenter(
+            self.directory,
+            network,
+            servers=self.plan.consul_servers,
+            acl=True,
+            key_list_policy=self.plan.key_list_policy,
+        )
 
     def new_openstack(self, network: Network) -> OpenStack:
         """Return what the cloud has for OpenStack, not started."""
@@ -186,7 +193,7 @@ class WholeCloud:
 
     def write(self, key: str, value: bytes) -> None:
         """Write a key as somebody would by hand."""
-        assert isinstance(self.store().commit([put(key, value)]), Committed)
+        write_by_hand(self.store(), put(key, value))
 
     # --- looking
 
@@ -205,7 +212,8 @@ class WholeCloud:
 
     def history(self, machine: RealMachine) -> list[Incident]:
         """Read its past incidents, oldest first."""
-        return [Incident.from_kv(e.value) for e in self.store().list(f"{INCIDENTS_CLOSED}{machine.name}/")]
+        entries = self.store().list(f"{INCIDENTS_CLOSED}{machine.name}/")
+        return sorted((Incident.from_kv(entry.value) for entry in entries), key=lambda incident: incident.started)
 
     def log(self, name: str) -> str:
         """Return what an HA node's agent and its scripts have logged."""
@@ -481,14 +489,19 @@ class WholeCloud:
         }
         for number, name in enumerate(self.ha_nodes, start=1):
             observes = name in self.observers
+            address = self._reservation.network.ha_node(number)
             self.consul.client(
                 name,
-                self._reservation.network.ha_node(number),
+                address,
                 files=[self._configuration()] if observes else [],
                 settings=overrides(self.plan) if observes else {},
-                environ=self._script_environ,
+                environ=self.script_environ(name, address),
                 policies=["nova-ha-ha-node"],
             ).start()
+
+    def script_environ(self, name: str, address: str) -> Mapping[str, str]:
+        """Return what is added to the environment of an HA node's agent, which is at the address."""
+        return self._script_environ
 
     def _register(self) -> None:
         store = self.store()

@@ -17,7 +17,8 @@ class ConsulCluster:
     """Servers `server-1`.. and client agents `ha-1`.., all alive when it is entered, all gone when it is left.
 
     Under ACLs (`acl=True`, default deny) each client has a token with the policy of consul.d/acl/ha-node.hcl
-    and its node's identity; `datacenter.management_token` can do everything. `files` (for instance
+    and its node's identity; `datacenter.management_token` can do everything; `key_list_policy` is
+    `acl.enable_key_list_policy`. `files` (for instance
     `[CONFIGURATION / "ha-node.hcl"]`) and `settings` are loaded by every client, `environ` is what its
     scripts see beside CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN. An Agent has start, stop, kill, suspend,
     resume, leave, ask, http_address, access (the CONSUL_* variables), log and pid.
@@ -29,6 +30,7 @@ class ConsulCluster:
         servers: int = 1,
         clients: int = 1,
         acl: bool = False,
+        key_list_policy: bool = False,
         files: Sequence[Path] = (),
         settings: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
@@ -38,7 +40,9 @@ class ConsulCluster:
         self._reservation = Reservation()
         self._count = clients
         self._loaded: dict[str, Any] = {"files": files, "settings": settings, "environ": environ}
-        self.datacenter = Datacenter(self.directory, self.network, servers=servers, acl=acl)
+        self.datacenter = Datacenter(
+            self.directory, self.network, servers=servers, acl=acl, key_list_policy=key_list_policy
+        )
 
     def __enter__(self) -> ConsulCluster:
         try:

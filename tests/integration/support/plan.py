@@ -34,7 +34,8 @@ class WholePlan:
 
     `observers` are HA nodes with the shipped configuration; `interval_s`, `timer_s` and `bmc_s` are its SSH,
     cluster and BMC checks' intervals; without `timer` the second does nothing. `others` are HA nodes whose
-    agents run nothing: for drivers by hand.
+    agents run nothing: for drivers by hand. `key_list_policy` is the servers' `acl.enable_key_list_policy`, off as
+    Consul has it.
     """
 
     compute: int = 3
@@ -42,6 +43,7 @@ class WholePlan:
     observers: int = 3
     others: int = 0
     consul_servers: int = 1
+    key_list_policy: bool = False
     interval_s: int = 5
     timer_s: int = 5
     bmc_s: int = 60

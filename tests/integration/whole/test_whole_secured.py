@@ -169,3 +169,14 @@ def test_a_hung_host_is_recovered_whole_and_nobody_listens_without_tls(cloud: Se
     assert drivers <= set(cloud.observers)
     # Also the watches spoke TLS: nothing was left to the timer alone.
     assert cloud.handler_runs() > 0
+
+
+def test_a_host_is_recovered_where_the_servers_ask_for_the_right_to_list() -> None:
+    """With Consul's default, `acl.enable_key_list_policy` off, all the other whole recoveries run."""
+    with WholeCloud(WholePlan(compute=1, key_list_policy=True)) as cloud:
+        host = cloud.host()
+        host.hang()
+        cloud.audit_recovered(host)
+        assert cloud.command("status").returncode == 0
+        for name in cloud.observers:
+            assert "Consul refuses" not in cloud.log(name)

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from audit.keys import CLOSED, OPEN, Keys, object_of, text_of
+from audit.keys import CLOSED, OPEN, Keys, object_of, stamp_of, text_of
 from audit.trace import KVChange
 
 WORKING = ("claimed", "fencing", "fenced", "forced-down", "evacuating")
@@ -94,7 +94,7 @@ def incidents(keys: Keys) -> list[Incident]:
         for change in keys.changes(key):
             if change.value is not None:
                 version = Version(change, object_of(text_of(change)))
-                found.setdefault((node, stamp), Incident(node, stamp)).archived = version
+                found.setdefault((node, stamp_of(stamp)), Incident(node, stamp_of(stamp))).archived = version
     return sorted(found.values(), key=lambda incident: incident.opened)
 
 
@@ -107,7 +107,7 @@ def _read_open(node: str, changes: list[KVChange], found: dict[tuple[str, str], 
             present = None
             continue
         record = object_of(text_of(change))
-        started = str(record.get("started") or (present.started if present else ""))
+        started = stamp_of(str(record.get("started") or (present.started if present else "")))
         if present and present.started != started:
             present.closed = change
         present = found.setdefault((node, started), Incident(node, started))

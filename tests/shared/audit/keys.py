@@ -177,6 +177,12 @@ def object_of(text: str | None) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def stamp_of(name: str) -> str:
+    """Return the one stamp for a record's and a key's: `20300101T120045.000Z` in history, with colons before."""
+    moment = moment_of(name)
+    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z" if moment else name
+
+
 def moment_of(stamp: Any) -> datetime | None:
     """Read a stamp of a record; None where it is none."""
     try:

@@ -34,6 +34,8 @@ ENDED = 400.0
 HA = ("ha-1", "ha-2", "ha-3")
 NODES = ("c1", "c2", "c3", "c4")
 STARTED = "2030-01-01T12:00:20.000Z"
+# The same as a part of a key.
+STARTED_KEY = "20300101T120020.000Z"
 RECEIPT = {"method": "bmc", "by": "ha-1", "at": "2030-01-01T12:00:25.000Z"}
 
 
@@ -45,6 +47,11 @@ def at(seconds: float) -> datetime:
 def stamp(seconds: float) -> str:
     """Return the moment as the product writes it."""
     return at(seconds).isoformat().replace("+00:00", "Z")
+
+
+def key(seconds: float) -> str:
+    """Return the moment as the product names a key by it."""
+    return stamp(seconds).replace("-", "").replace(":", "")
 
 
 class Handmade:
@@ -181,7 +188,7 @@ class Handmade:
     def _finish(self) -> None:
         done = {"s1": {"name": "s1", "vm_state": "active", "state": "evacuated", "attempts": 1, "host": "ha-1"}}
         archived = self._incident("finished", receipt=RECEIPT, servers=done)
-        self.put(35, f"incidents/closed/c1/{STARTED}", json.dumps(archived))
+        self.put(35, f"incidents/closed/c1/{STARTED_KEY}", json.dumps(archived))
         self.put(35, "ha_nodes/ha-1/status/in_use", "False")
         held = ("compute_nodes/c1/internal/.lock", "ha_nodes/ha-1/internal/.lock", "locks/recovery/one")
         self.drop(35, "incidents/open/c1", *held)

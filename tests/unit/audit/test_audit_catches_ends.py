@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from audit.ends import GATES
 from audit.trace import Answering, Injected, KVChange, Output, SessionChange
-from handmade import STARTED, Handmade, at
+from handmade import STARTED_KEY, Handmade, at
 from nova_ha.cluster.gate import Gate
 
 OPEN = "ha_cluster/incidents/open/c1"
@@ -82,7 +82,7 @@ def test_a_failed_host_without_an_incident_is_a_breach(run: Handmade) -> None:
 
 
 def test_an_incident_that_vanished_is_a_breach(run: Handmade) -> None:
-    run.leave_out(lambda record: isinstance(record, KVChange) and record.key.endswith(STARTED))
+    run.leave_out(lambda record: isinstance(record, KVChange) and record.key.endswith(STARTED_KEY))
     [sentence] = run.sentences("I8")
     assert sentence.startswith("c1: its incident is gone, and not in history")
 

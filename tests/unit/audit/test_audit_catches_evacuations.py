@@ -6,10 +6,10 @@ import json
 
 import pytest
 from audit.trace import OPERATOR, GuestRun, KVChange, Migration, NovaCall, PowerReading, PowerTruth
-from handmade import STARTED, Handmade, at, stamp
+from handmade import STARTED_KEY, Handmade, at, stamp
 
 OPEN = "ha_cluster/incidents/open/c1"
-CLOSED = f"ha_cluster/incidents/closed/c1/{STARTED}"
+CLOSED = f"ha_cluster/incidents/closed/c1/{STARTED_KEY}"
 
 
 @pytest.fixture

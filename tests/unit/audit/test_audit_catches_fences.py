@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from audit.incidents import incidents
+from audit.keys import Keys
 from audit.trace import OPERATOR, Answering, Injected, KVChange, PowerCommand, Report, SessionChange
-from handmade import HA, STARTED, Handmade, at, stamp
+from handmade import HA, STARTED, STARTED_KEY, Handmade, at, key, stamp
 
 FAILED = "ha_cluster/compute_nodes/c1/status/failed"
 APPROVAL = "compute_nodes/c1/config/approval"
@@ -211,9 +213,19 @@ def test_an_approval_that_names_it_lets_it_pass(run: Handmade, gate: str) -> Non
 def test_the_approval_of_an_incident_before_this_one_serves_no_more(run: Handmade) -> None:
     approve(run, 2, "c1", "answers")
     run.drop(3, APPROVAL)
-    run.put(3, f"incidents/closed/c1/{stamp(3)}", json.dumps({"state": "withdrawn", "started": stamp(3)}))
+    run.put(3, f"incidents/closed/c1/{key(3)}", json.dumps({"state": "withdrawn", "started": stamp(3)}))
     run.add(Answering(at(19), "c1", True))
     assert len(run.sentences("I5")) == 1
+
+
+@pytest.mark.parametrize("form", [STARTED_KEY, STARTED])
+def test_a_record_in_history_is_the_incident_that_was_open_whichever_form_its_key_has(
+    run: Handmade, form: str
+) -> None:
+    run.change(KVChange, lambda r: r.key.endswith(STARTED_KEY), key=f"ha_cluster/incidents/closed/c1/{form}")
+    [incident] = incidents(Keys(run.trace()))
+    assert incident.archived is not None
+    assert [run.sentences(name) for name in ("I1", "I3", "I4", "I5", "I7", "I8")] == [[]] * 6
 
 
 # --- I7
@@ -261,5 +273,5 @@ def test_what_the_operator_does_is_his_own(run: Handmade) -> None:
 def test_the_stamps_of_the_record_do_not_matter(run: Handmade) -> None:
     """Stamps of two machines are not compared: an incident is what was written when it was seen."""
     run.rewrite("ha_cluster/incidents/open/c1", lambda record: record.update(started=stamp(-7200)))
-    run.change(KVChange, lambda r: r.key.endswith(STARTED), key=f"ha_cluster/incidents/closed/c1/{stamp(-7200)}")
+    run.change(KVChange, lambda r: r.key.endswith(STARTED_KEY), key=f"ha_cluster/incidents/closed/c1/{key(-7200)}")
     assert [run.sentences(name) for name in ("I1", "I3", "I4", "I5", "I7")] == [[]] * 5

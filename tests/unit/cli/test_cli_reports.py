@@ -11,6 +11,7 @@ from fakes.values import NOW, an_incident
 from fakes.world import World
 from nova_ha.cli.exposition import Figure, Sample, text
 from nova_ha.cli.story import lines, spent, took
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.schema import compute_node
 from nova_ha.compute import VMState
@@ -73,7 +74,23 @@ def test_one_of_several_incidents_is_chosen_by_its_start(nova_ha: Operator, worl
     assert nova_ha.well("history", "c1", "--json").values["started"] == second["started"]
     chosen = nova_ha.well("history", "c1", "--started", first["started"], "--json").values
     assert chosen["started"] == first["started"]
+    as_a_key = first["started"].replace("-", "").replace(":", "")
+    assert nova_ha.well("history", "c1", "--started", as_a_key, "--json").values["started"] == first["started"]
     assert nova_ha("history", "c1", "--started", "never").code == 1
+
+
+def test_history_of_an_older_nova_ha_is_told_and_measured_as_before(nova_ha: Operator, world: World) -> None:
+    world.hang("c1")
+    world.recover()
+    [incident] = world.closed("c1")
+    metrics = nova_ha.well("metrics").out
+    told = nova_ha.well("history", "c1").out
+    world.store.drop("ha_cluster/incidents/closed/")
+    world.store.put(f"ha_cluster/incidents/closed/c1/{to_stamp(incident.started)}", incident.to_kv())
+    assert nova_ha.well("history", "c1").out == told
+    assert nova_ha.well("history", "c1", "--started", incident.started_key).out == told
+    assert 'node="c1"' in metrics
+    assert nova_ha.well("metrics").out == metrics
 
 
 def test_an_incident_that_cannot_be_read_is_a_warning_beside_the_others(nova_ha: Operator, world: World) -> None:

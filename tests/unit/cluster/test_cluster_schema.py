@@ -131,10 +131,22 @@ def test_a_node_may_be_called(name: str) -> None:
     assert schema.check_name(name) == name
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "a b", ".", "..", "-x", "_x", "é", "a\n", "x" * 254, "a*"])
+@pytest.mark.parametrize(
+    "name", ["", "a/b", "a b", ".", "..", "-x", "_x", "é", "a\n", "x" * 254, "a*", "a..b", "a.."]
+)
 def test_a_node_may_not_be_called(name: str) -> None:
     with pytest.raises(BadValue):
         schema.check_name(name)
+
+
+@pytest.mark.parametrize("key", ["ha_cluster/compute_nodes/c1/general/", "a,b", "a=b&c?", "locks/recovery/.lock"])
+def test_a_key_may_be_called(key: str) -> None:
+    assert schema.is_key(key)
+
+
+@pytest.mark.parametrize("key", ["", "a:b", "a b", " a", "a\n", "a..b", "a/../b", "ü", "a%b", "a#b", "a+b"])
+def test_a_key_may_not_be_called(key: str) -> None:
+    assert not schema.is_key(key)
 
 
 def test_an_error_shows_only_the_start_of_a_long_value() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from nova_ha.clock import Clock
 from nova_ha.cluster.schema import SessionID
 from nova_ha.cluster.store import Committed, Entry, Operation, Rejected, Store
+from nova_ha.cluster.transaction import refuse_bad_names
 from nova_ha.errors import ConsulError, OutcomeUnknown
 
 from fakes.clock import FakeClock
@@ -96,6 +97,7 @@ class FakeStore(Store):
             return self.node
 
     def commit(self, operations: Sequence[Operation]) -> Committed | Rejected:
+        refuse_bad_names(operations)
         with self._calling():
             self.commits.append(tuple(operations))
             if self.before:

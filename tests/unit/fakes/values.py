@@ -6,13 +6,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from nova_ha.clock import to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Approval, ComputeNode, HANode, Maintenance, RuntimeConfig, SSHConfig
-from nova_ha.cluster.schema import HostName, Problem
+from nova_ha.cluster.past import Past
+from nova_ha.cluster.schema import HostName, Problem, closed_incident
 from nova_ha.cluster.view import ClusterView, OpenIncident
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
+
+
+def a_past(node: str, started: datetime) -> Past:
+    """What the history's keys say of one incident."""
+    return Past(node, started, closed_incident(node, to_key(started)))
 
 
 def a_node(name: str = "c1", **fields: Any) -> ComputeNode:

@@ -184,7 +184,8 @@ class World:
 
     def closed(self, name: str) -> list[Incident]:
         """Return the node's archived incidents, oldest first."""
-        return [Incident.from_kv(entry.value) for entry in self.store.list(f"ha_cluster/incidents/closed/{name}/")]
+        entries = self.store.list(f"ha_cluster/incidents/closed/{name}/")
+        return sorted((Incident.from_kv(entry.value) for entry in entries), key=lambda incident: incident.started)
 
     def leftovers(self) -> list[str]:
         """Return the locks, places and `in_use` that nobody holds any more, or that nobody gave back."""

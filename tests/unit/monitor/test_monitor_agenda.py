@@ -10,6 +10,7 @@ from fakes.values import (
     NOW,
     a_maintenance,
     a_node,
+    a_past,
     a_view,
     a_waiting_incident,
     an_approval,
@@ -53,7 +54,7 @@ def test_an_orphaned_incident_is_due() -> None:
     ],
 )
 def test_what_is_worked_on_or_done_is_told_and_passes(node: Any, incidents: Any) -> None:
-    (item,) = items(node, incidents=incidents, closed=(("c1", NOW),))
+    (item,) = items(node, incidents=incidents, closed=(a_past("c1", NOW),))
     assert (item.urgency, item.start) == (Urgency.FINE, False)
 
 

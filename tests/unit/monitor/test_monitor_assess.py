@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from fakes.observers import some_votes
-from fakes.values import NOW, a_maintenance, a_node, a_view, an_approval, an_incident
+from fakes.values import NOW, a_maintenance, a_node, a_past, a_view, an_approval, an_incident
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.cluster.gate import APPROVABLE, Gate
@@ -242,10 +242,13 @@ def test_too_many_nodes_failing_together_hold_each_other(streaks: dict[str, list
             "nodes": [a_node("c2", failed=True, recovered=True), a_node("c3", failed=True)],
             "incidents": [an_incident("c2")],
         },
-        {"nodes": [a_node("c2", failed=True), a_node("c3")], "closed": (("c3", NOW - timedelta(seconds=3599)),)},
+        {
+            "nodes": [a_node("c2", failed=True), a_node("c3")],
+            "closed": (a_past("c3", NOW - timedelta(seconds=3599)),),
+        },
         {"nodes": [a_node("c2", failed=True)], "incidents": [an_incident("c9")]},
         {"nodes": [a_node("c2", failed=True)], "unreadable": ["c9"]},
-        {"nodes": [a_node("c2", failed=True)], "closed": (("removed", NOW),)},
+        {"nodes": [a_node("c2", failed=True)], "closed": (a_past("removed", NOW),)},
         {"nodes": [a_node("c2", failed=True), a_node("c3", failed=True, maintenance=a_maintenance())]},
     ],
 )
@@ -258,9 +261,9 @@ def test_flipped_recovering_and_recently_recovered_nodes_count_though_they_do_no
 @pytest.mark.parametrize(
     "others",
     [
-        {"closed": (("c2", NOW - timedelta(seconds=3601)), ("c3", NOW))},
-        {"closed": (("c3", NOW), ("c3", NOW - timedelta(seconds=60)))},
-        {"closed": (("c1", NOW), ("c3", NOW))},
+        {"closed": (a_past("c2", NOW - timedelta(seconds=3601)), a_past("c3", NOW))},
+        {"closed": (a_past("c3", NOW), a_past("c3", NOW - timedelta(seconds=60)))},
+        {"closed": (a_past("c1", NOW), a_past("c3", NOW))},
     ],
 )
 def test_an_incident_counts_for_the_window_and_a_node_counts_once(others: dict) -> None:  # type: ignore[type-arg]

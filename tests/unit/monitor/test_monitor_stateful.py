@@ -15,7 +15,7 @@ from fakes.values import a_maintenance, an_approval
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from nova_ha.clock import to_stamp
+from nova_ha.clock import to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Pause
@@ -182,7 +182,7 @@ class Monitor(RuleBasedStateMachine):
         if entry:
             started = Incident.from_kv(entry.value).started
             self.store.drop(open_incident(node))
-            self.store.put(closed_incident(node, to_stamp(started)), entry.value)
+            self.store.put(closed_incident(node, to_key(started)), entry.value)
 
     # --- what must hold ---
 

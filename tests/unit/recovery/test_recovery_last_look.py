@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.values import NOW, a_maintenance, a_node, a_view, a_waiting_incident, an_approval, an_incident
+from fakes.values import NOW, a_maintenance, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.cluster.gate import Gate
@@ -91,8 +91,8 @@ QUESTIONS: list[tuple[Gate, dict[str, Any]]] = [
     (Gate.NO_BMC, {"node": {"bmc": None}}),
     (Gate.BMC_IDENTITY, {"identity": "guid-of-another"}),
     (Gate.APPROVAL, {"view": {"policy": Policy(recovery_mode="approve")}}),
-    (Gate.REPEAT, {"view": {"closed": (("c1", NOW - timedelta(minutes=30)),)}}),
-    (Gate.MAX_FAILED, {"view": {"closed": tuple((f"c{n}", NOW) for n in (2, 3, 4))}}),
+    (Gate.REPEAT, {"view": {"closed": (a_past("c1", NOW - timedelta(minutes=30)),)}}),
+    (Gate.MAX_FAILED, {"view": {"closed": tuple(a_past(f"c{n}", NOW) for n in (2, 3, 4))}}),
 ]
 
 
@@ -212,7 +212,7 @@ def test_a_clock_that_fell_behind_prolongs_no_approval() -> None:
 
 @pytest.mark.fault(25)
 def test_a_clock_that_jumped_ahead_forgets_no_earlier_incident() -> None:
-    found = findings(view={"closed": [("c1", NOW - timedelta(minutes=5))]}, now=NOW + timedelta(days=1))
+    found = findings(view={"closed": [a_past("c1", NOW - timedelta(minutes=5))]}, now=NOW + timedelta(days=1))
     outcome = decided(found)
     assert isinstance(outcome, Ask)
     assert outcome.closed.gate is Gate.REPEAT

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from fakes.values import NOW, a_waiting_incident, an_incident
 from fakes.world import World
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt
@@ -362,7 +363,7 @@ def test_a_retry_archives_what_waits_and_lets_the_node_be_claimed_anew(world: Wo
     given(world, waiting)
     done = retry(world.store, world.clock, "c1", by="ann")
     [past] = world.closed("c1")
-    assert done.archived == past.started_key
+    assert done.archived == to_stamp(past.started)
     assert (past.state, past.steps[-1].by, past.steps[-1].what) == (IncidentState.WITHDRAWN, "ann", "node retry")
     assert world.incident("c1") is None
     assert not read_view(world.store).compute_nodes["c1"].recovered

@@ -9,6 +9,7 @@ import pytest
 from fakes.nova import FakeNova
 from fakes.values import a_waiting_incident, an_incident
 from fakes.world import World
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.schema import RESERVE_REASON, WAKE, compute_node, ha_node, open_incident
@@ -291,7 +292,7 @@ def test_an_incident_that_waits_is_archived_as_withdrawn(
 ) -> None:
     incident = replace(a_waiting_incident(gate=Gate.POWERED_ON), state=state)
     wait_for_operator(world, incident)
-    assert take_back(world).archived == incident.started_key
+    assert take_back(world).archived == to_stamp(incident.started)
     assert_back(world)
     past = next(i for i in world.closed("c1") if i.started_key == incident.started_key)
     assert (past.state, past.steps[-1].by) == (IncidentState.WITHDRAWN, "ann")
