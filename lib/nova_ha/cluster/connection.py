@@ -43,11 +43,11 @@ def client_for(settings: Settings, call_timeout_s: float) -> Any:
 
 
 def _through_a_socket(session: Any) -> None:
-    # A library: it is kept (1.0.1 of September 2025, for requests 2.32 and urllib3 2) and brings nothing else along.
-    # It speaks no TLS, which is therefore refused by name (variables).
-    from requests_unixsocket.adapters import UnixAdapter
+    # A library does it: it is kept (1.0.1 of September 2025, for requests 2.32 and urllib3 2) and brings nothing else
+    # along. It speaks no TLS, which is therefore refused by name (variables).
+    from nova_ha.cluster.sockets import SocketAdapter
 
-    session.mount("http+unix://", UnixAdapter())
+    session.mount("http+unix://", SocketAdapter())
 
 
 def _encrypt(session: Any, settings: Settings) -> None:

@@ -15,12 +15,16 @@ ABSENT: Answer = (404, {"X-Consul-Index": "1"}, b"")
 
 
 class Listening:
-    """An agent that listens; `asked` has path and headers of each request, `address` is for CONSUL_HTTP_ADDR."""
+    """An agent that listens; `asked` has path and headers of each request, `address` is for CONSUL_HTTP_ADDR.
+
+    A connection is kept until its client closes it; `connections` counts them.
+    """
 
     def __init__(self, server: BaseServer, address: str) -> None:
         self.server = server
         self.address = address
         self.asked: list[tuple[str, Mapping[str, str]]] = []
+        self.connections = 0
 
 
 @contextmanager
@@ -31,6 +35,11 @@ def listening(
 
     class Handler(BaseHTTPRequestHandler):
         agent: ClassVar[Listening]
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            self.agent.connections += 1
 
         def do_GET(self) -> None:
             self.agent.asked.append((self.path, dict(self.headers)))
@@ -50,12 +59,13 @@ def listening(
         def log_message(self, *args: object) -> None:
             pass
 
-    server: BaseServer
+    server: ThreadingTCPServer | ThreadingUnixStreamServer
     if socket is None:
         server = ThreadingTCPServer(("127.0.0.1", 0), Handler)
         address = f"http://127.0.0.1:{server.server_address[1]}"
     else:
         server, address = ThreadingUnixStreamServer(str(socket), Handler), f"unix://{socket}"
+    server.daemon_threads = True
     Handler.agent = Listening(server, address)
     worker = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     worker.start()

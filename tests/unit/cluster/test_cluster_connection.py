@@ -103,11 +103,12 @@ def test_a_404_that_is_not_consuls_is_no_key_that_does_not_exist() -> None:
                 ask("ha_cluster/paused")
 
 
-def test_a_prefix_of_the_addresss_scheme_alone_is_never_asked_over_the_network(path: Path) -> None:
+def test_a_socket_is_asked_like_any_agent_over_one_connection_for_each_client(path: Path) -> None:
     with listening(path) as agent:
         assert stat.S_ISSOCK(path.stat().st_mode)
         store = connect({"CONSUL_HTTP_ADDR": agent.address})
         assert (store.get("a"), store.get("b"), store.again().get("c")) == (None, None, None)
+        assert agent.connections == 2
     assert [asked[: len("/v1/kv/a")] for asked, _ in agent.asked] == ["/v1/kv/a", "/v1/kv/b", "/v1/kv/c"]
     assert {headers["Host"] for _, headers in agent.asked} == {"localhost"}
 
