@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from nova_ha.cluster.connection import CHECK_TIMEOUT_S, HANDLER_TIMEOUT_S, client_for, settings_from
+from nova_ha.cluster.connection import CHECK_TIMEOUT_S, HANDLER_TIMEOUT_S, client_for
 from nova_ha.cluster.schema import SessionID, is_key
 from nova_ha.cluster.transaction import (
     Committed,
@@ -28,6 +28,7 @@ from nova_ha.cluster.transaction import (
     unlock,
 )
 from nova_ha.cluster.trouble import forbidden, garbled, reading, writing
+from nova_ha.cluster.variables import settings_from
 from nova_ha.errors import ConsulError, OutcomeUnknown
 
 __all__ = [
@@ -134,7 +135,8 @@ class Store:
         asked = [*params, *([("consistent", "1")] if consistent else [])]
         with reading(what or path):
             response, found = self.client.http.get(_answer, path, params=asked)
-        if found is None and response.code != 404:
+        if found is None and not (response.code == 404 and "X-Consul-Index" in response.headers):
+            # A 404 of Consul's about what is not there has an index; a proxy's about a path has none.
             raise garbled(path)
         return found
 

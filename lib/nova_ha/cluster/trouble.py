@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from nova_ha.errors import ConsulError, NotAllowed, OutcomeUnknown
 
@@ -19,6 +20,19 @@ _NO_TLS = ("WRONG_VERSION_NUMBER", "wrong version number", "RECORD_LAYER_FAILURE
 _BROKEN_OFF = ("EOF occurred", "UNEXPECTED_EOF")
 # What urllib3 calls it where the peer has reset the connection: so it may look when a certificate is refused.
 _ABORTED = "Connection aborted"
+_SOCKET = "http+unix"
+# How a unix socket refuses a connection, in words with their remedy. A connection that was made ends otherwise.
+_START = "start the agent with this socket in its `addresses`, or set CONSUL_HTTP_ADDR"
+_RIGHTS = "use another user, or set `unix_sockets` in the agent's configuration"
+_REFUSALS = {
+    errno.ENOENT: ("there is no socket {}", _START),
+    errno.ENOTDIR: ("there is no socket {}", _START),
+    errno.ECONNREFUSED: ("no Consul agent listens at the socket {}", _START),
+    errno.EACCES: ("this user may not use the socket {}", _RIGHTS),
+    errno.EPERM: ("this user may not use the socket {}", _RIGHTS),
+    errno.EAGAIN: ("the agent takes no more connections at the socket {}", "see its log"),
+    errno.EPROTOTYPE: ("another kind of socket is {}", "set CONSUL_HTTP_ADDR"),
+}
 
 
 @contextmanager
@@ -72,9 +86,18 @@ def _never_sent(error: Exception) -> bool:
         # Refused in the handshake, unless the connection broke off: then the request may have been carried out.
         return not any(sign in repr(error) for sign in _BROKEN_OFF)
     no_connection = (requests.exceptions.ConnectTimeout, requests.exceptions.InvalidURL)
-    return isinstance(error, no_connection) or any(
+    return (_refused_at_socket(error) is not None or isinstance(error, no_connection)) or any(
         sign in repr(error) for sign in ("NewConnectionError", "NameResolutionError", "Connection refused")
     )
+
+
+def _refused_at_socket(error: Exception) -> int | None:
+    """Return the errno with which a unix socket refused the connection; None for everything else."""
+    url = urlsplit(str(getattr(getattr(error, "request", None), "url", "")))
+    inner = _innermost(error)
+    if url.scheme == _SOCKET and isinstance(inner, OSError) and inner.errno in _REFUSALS:
+        return inner.errno
+    return None
 
 
 def _without_leader(error: Exception) -> bool:
@@ -85,11 +108,17 @@ def _explained(what: str, error: Exception) -> ConsulError:
     import consul
     import requests
 
+    # First: a "permission denied" of the file system is none of Consul's.
+    if (refusal := _refused_at_socket(error)) is not None:
+        words, remedy = _REFUSALS[refusal]
+        return ConsulError(words.format(_where(error)), remedy=remedy)
     text = str(error)
     if "ACL not found" in text:
         return ConsulError(f"Consul refuses {what}: it does not know the token", remedy="see CONSUL_HTTP_TOKEN")
     if isinstance(error, consul.ACLPermissionDenied) or "ermission denied" in text:
         return forbidden(what)
+    if isinstance(error, consul.ACLDisabled) and "ACL support disabled" not in text:
+        return ConsulError("a proxy before Consul refuses our account (401)", remedy="see CONSUL_HTTP_AUTH")
     if _of_tls(error) or (_ABORTED in text and _is_encrypted(error)):
         return _tls_explained(error)
     if isinstance(error, requests.exceptions.Timeout):
@@ -139,15 +168,19 @@ def _tls_explained(error: Exception) -> ConsulError:
 
 def _tls_words(error: Exception) -> str:
     """Return what OpenSSL says, without the two libraries that pass it on."""
-    inner: BaseException = error
-    while isinstance(found := getattr(inner, "reason", None) or next(iter(inner.args), None), BaseException):
-        inner = found
-    return _short(Exception(str(inner)))
+    return _short(Exception(str(_innermost(error))))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Return what went wrong first, of the exceptions that stand in each other."""
+    reason = getattr(error, "reason", None)
+    found = next((one for one in (reason, *error.args) if isinstance(one, BaseException)), None)
+    return error if found is None else _innermost(found)
 
 
 def _where(error: Exception) -> str:
     request = getattr(error, "request", None)
-    return urlsplit(request.url or "").netloc if request is not None else "its address"
+    return unquote(urlsplit(request.url or "").netloc) if request is not None else "its address"
 
 
 def _short(error: Exception) -> str:
