@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,16 +16,22 @@ from pathlib import Path
 PROC = Path("/proc")
 COMMAND_LINE = "the agent's command line"
 SUFFIXES = (".hcl", ".json")
+# A process's start is known to a hundredth of a second.
+CLOCKS_S = 1.0
 # Of HCL and of JSON alike: strings, comments, brackets, words, and what stands between a name and its value.
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|//[^\n]*|/\*.*?\*/|[{}\[\]]|[^\s"#{}\[\]=:,]+|[=:]', re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Source:
-    """One of the texts that an agent merges; of two that give a setting the later wins."""
+    """One of the texts that an agent merges; of two that give a setting the later wins.
+
+    `changed` says that the file was written after the agent was started.
+    """
 
     name: str
     text: str
+    changed: bool = False
 
 
 def sources(data_dir: str, node_id: str) -> Sequence[Source] | None:
@@ -42,9 +49,9 @@ def sources(data_dir: str, node_id: str) -> Sequence[Source] | None:
     return None
 
 
-def last_setting(merged: Sequence[Source], setting: str) -> tuple[str, str] | None:
+def last_setting(merged: Sequence[Source], setting: str) -> tuple[Source, str] | None:
     """Return where the setting is given last, and what is given there; None where no source has it."""
-    found = [(source.name, value) for source in merged if (value := given(source.text, setting)) is not None]
+    found = [(source, value) for source in merged if (value := given(source.text, setting)) is not None]
     return found[-1] if found else None
 
 
@@ -119,7 +126,17 @@ def _sources(process: Path, args: Sequence[str]) -> Iterator[Source]:
 
 def _file(process: Path, name: str) -> Source:
     path = _seen_by(process, name)
-    return Source(os.path.join(os.readlink(process / "cwd"), name), path.read_text(errors="replace"))
+    shown = os.path.join(os.readlink(process / "cwd"), name)
+    changed = path.stat().st_mtime > _started(process) + CLOCKS_S
+    return Source(shown, path.read_text(errors="replace"), changed)
+
+
+def _started(process: Path) -> float:
+    """Return when the process was started, by the clock that stamps files."""
+    # The name of a program, the second field, may have blanks and brackets in it.
+    ticks = int((process / "stat").read_text().rpartition(")")[2].split()[19])
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+    return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _flags(args: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,7 @@ from nova_ha.cluster.store import Store
 from nova_ha.errors import ConsulError
 
 AREA = "Consul"
+INTERVAL = "check_update_interval"
 SHIPPED = "consul.d/ha-node.hcl"
 RESTART = "restart the agent while no recovery runs here (a reload is not enough)"
 UNKNOWN_FILE = (
@@ -48,15 +49,35 @@ def agent_findings(store: Store, look: Look, find: FindSources = agent_files.sou
         yield level(AREA, subject, str(deviation).removeprefix(f"{subject}: "), remedy(deviation, merged))
     if said.version:
         yield _well(said)
+        yield from _reloaded(said, merged)
     else:
-        yield warning(AREA, "agent", f"it does not tell {', '.join(said.unknown)}", f"compare its files with {SHIPPED}")
+        yield warning(
+            AREA, "agent", f"it does not tell {', '.join(said.unknown)}", f"compare its files with {SHIPPED}"
+        )
 
 
 def _well(said: Comparison) -> Finding:
-    deviating = {deviation.setting for deviation in said.deviations}
-    runs = "; ".join(f"{setting} {value}" for setting, value in said.found.items() if setting not in deviating)
+    fitting = {setting: value for setting, value in said.found.items() if setting not in _deviating(said)}
+    runs = "; ".join(f"{setting} {value}" for setting, value in fitting.items())
     unknown = f"; not known: {', '.join(said.unknown)}" if said.unknown else ""
     return ok(AREA, "agent", f"Consul {said.version}{': ' if runs else ''}{runs}{unknown}")
+
+
+def _reloaded(said: Comparison, merged: Callable[[], Sequence[Source] | None]) -> Iterator[Finding]:
+    """Doubt an interval that is right where its file was changed under the running agent.
+
+    Seen on 1.16.4: after a reload the agent shows the new interval, and goes on with the old one. (1.8.7 shows that.)
+    """
+    last = agent_files.last_setting(merged() or (), INTERVAL)
+    if INTERVAL not in _deviating(said) and last and last[0].changed:
+        what = (
+            f"{last[0].name}, which sets {INTERVAL}, was changed after the agent's start: it may go on with another"
+        )
+        yield warning(AREA, "agent", what, f"if it was that setting, {RESTART}")
+
+
+def _deviating(said: Comparison) -> frozenset[str]:
+    return frozenset(deviation.setting for deviation in said.deviations)
 
 
 def remedy(deviation: Deviation, merged: Callable[[], Sequence[Source] | None]) -> str:
@@ -73,10 +94,10 @@ def remedy(deviation: Deviation, merged: Callable[[], Sequence[Source] | None]) 
     last = agent_files.last_setting(found, deviation.setting)
     if last is None:
         return f"no file of the agent sets it: let it load {SHIPPED} by -config-dir or -config-file; {RESTART}"
-    name, value = last
+    source, value = last
     if _same(value, deviation.needed):
-        return f"{name} has it right by now: {RESTART}"
-    return f"set in {name}: mend it there, then {RESTART}"
+        return f"{source.name} has it right by now: {RESTART}"
+    return f"set in {source.name}: mend it there, then {RESTART}"
 
 
 def _remedy_of_check(check: str, merged: Sequence[Source]) -> str:

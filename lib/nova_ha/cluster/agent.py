@@ -167,7 +167,10 @@ def compare(said: object, checks: object = None) -> Comparison:
         if not fits:
             effect = need.effect.format(found=words)
             deviations.append(Deviation(need.setting, words, need.needed, effect, serious=need.serious))
-    deviations += [*_of_checks(_defined(config), checks), *_of_watches(config.get("Watches"))]
+    deviations += [
+        *_of_checks(_defined(config), checks if isinstance(config.get("Services"), list) else None),
+        *_of_watches(config.get("Watches")),
+    ]
     return Comparison(
         version=_text(own.get("Version")),
         node_id=_text(own.get("NodeID")),
@@ -270,7 +273,9 @@ def _of_output(check: Check, row: Mapping[str, Any]) -> Iterator[Deviation]:
         ("failures_before_critical", "FailuresBeforeCritical"),
     ):
         times = row.get(name)
-        if type(times) is int and times > 1:
+        # Not set, the second is shown as the third.
+        repeated = setting == "failures_before_warning" and times == row.get("FailuresBeforeCritical")
+        if type(times) is int and times > 1 and not repeated:
             effect = f"Consul keeps a report back until it has come {times} times"
             yield Deviation(setting, str(times), "0", effect, check.name)
     after = row.get("DeregisterCriticalServiceAfter")

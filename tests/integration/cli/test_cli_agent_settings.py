@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ SECOND_FILES = {
     "late": 'check_update_interval = "5m"',
     "discards": "# Less load.\ndiscard_check_output = true\n",
     "short": '{"check_output_max_size": 4096}',
+    "reloaded": 'check_update_interval = "1m"',
     "slow": 'service { id = "nova-ha", name = "nova-ha", checks = [{ id = "nova-ha-ssh", name = "SSH", '
     'args = ["nova-ha-check-ssh", "--paced"], interval = "20s", timeout = "10s", output_max_size = 65536 }] }',
 }
@@ -122,6 +124,19 @@ def test_a_file_that_was_mended_is_told_from_one_that_is_still_to_be_mended(agen
         assert row["remedy"].startswith(f"{file} has it right by now: restart the agent")
     finally:
         file.write_text(SECOND_FILES["late"])
+
+
+def test_a_reload_is_not_taken_for_a_restart(agents: ConsulCluster) -> None:
+    """Some versions show the reloaded interval while they go on with the old one."""
+    late = agents.agents["reloaded"]
+    [file] = [Path(row["remedy"].split()[2].rstrip(":")) for row in doctor(late)["agent"] if row["level"] == "bad"]
+    file.write_text('check_update_interval = "0s"')
+    os.utime(file, (time.time() + 2, time.time() + 2))  # a restart within the same second is not told apart
+    late.ask("/v1/agent/reload", method="PUT", token=agents.datacenter.management_token)
+    rows = [row for row in doctor(late)["agent"] if row["level"] != "ok"]
+    assert len(rows) == 1
+    assert f"{file}" in rows[0]["what"] + rows[0]["remedy"]
+    assert "restart the agent" in rows[0]["remedy"]
 
 
 def test_a_token_that_may_not_read_the_agent_gives_one_clear_finding_and_no_alarm(agents: ConsulCluster) -> None:
