@@ -24,6 +24,7 @@ SETTING = "check_update_interval"
         ('\ufeff{ "ports": {"dns": -1},\n "check_update_interval": "5m" }', "5m"),
         ('service { name = "a" }\ncheck_update_interval = "5m" # late', "5m"),
         ('/* { */ check_update_interval = "5m"', "5m"),
+        ('check_update_interval /* how */ = # long\n"5m"', "5m"),
         ('# check_update_interval = "5m"', None),
         ('// check_update_interval = "5m"', None),
         ('/* check_update_interval = "5m" */', None),

@@ -66,6 +66,11 @@ def test_the_remedy_is_the_file_as_far_as_it_can_be_found(
     assert "check_update_interval" not in found[1].what
 
 
+def test_an_agent_that_does_not_tell_where_its_data_is_cannot_be_found(world: World) -> None:
+    bad, _ = findings(world, LeaveOnTerm=True, DataDir=None)
+    assert bad.remedy.startswith("a file loaded after consul.d/ha-node.hcl sets it")
+
+
 def test_a_check_that_the_agent_does_not_have_is_bad(world: World) -> None:
     world.store.answers["/v1/agent/checks"] = {"nova-ha-bmc": {}, "nova-ha-cluster": {}}
     bad, _ = findings(world)
