@@ -64,6 +64,8 @@ def tick(store: Store, clock: Clock, as_json: bool = False) -> int:
     items = agenda(seen, verdicts)
     if any(item.start for item in items):
         items = [*start_recovery(), *items]
+    # Last: whatever the agent says of itself, or does not, what is due has been started.
+    items = sorted([*_settings(store), *items], key=lambda item: -item.urgency)
     return _print(items, len(seen.view.compute_nodes), as_json)
 
 
@@ -97,6 +99,19 @@ def start_recovery() -> Sequence[Item]:
     except OSError as error:
         return [Item("", Urgency.DUE, f"the recovery that is due does not start: {command} ({error})")]
     return []
+
+
+def _settings(store: Store) -> Sequence[Item]:
+    """Return what the agent's own settings break, one line each; nothing where they cannot be read."""
+    from nova_ha.cluster.agent import SELF, compare
+    from nova_ha.errors import ConsulError
+    from nova_ha.monitor.agenda import Item, Urgency
+
+    try:
+        said = compare(store.fetch(SELF))
+    except ConsulError:
+        return []
+    return [Item("", Urgency.WAITS, f"this agent's {one}; see `nova-ha doctor`") for one in said.serious]
 
 
 def _count(store: Store, clock: Clock) -> None:

@@ -70,7 +70,7 @@ def examine(means: Means, *, record: bool, done: Callable[[str], None] = lambda 
     logins = _tried("SSH", lambda: _ssh(seen))
     done("SSH")
     areas: Mapping[str, Examination] = {
-        "Consul": lambda: list(consul_findings(store, seen)),
+        "Consul": lambda: [*consul_findings(store, seen), *_agent(store, seen)],
         "BMC": lambda: _bmc(seen, settings, record),
         "Nova": lambda: _nova(means, seen),
     }
@@ -93,6 +93,13 @@ def _all_at_once(areas: Mapping[str, Examination], done: Callable[[str], None]) 
         found[area] = findings
         done(area)
     return [finding for area in areas for finding in found[area]]
+
+
+def _agent(store: Store, seen: Look) -> Sequence[Finding]:
+    from nova_ha.cli.doctor_agent import agent_findings
+
+    # Of its own: what the agent does not tell takes nothing from the other findings about Consul.
+    return _tried("Consul", lambda: list(agent_findings(store, seen)))
 
 
 def _ssh(seen: Look) -> list[Finding]:

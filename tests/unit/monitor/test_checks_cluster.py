@@ -18,7 +18,7 @@ from fakes.values import a_waiting_incident
 from nova_ha.checks import cluster
 from nova_ha.checks.cluster import look_at, start_recovery, tick
 from nova_ha.cluster.schema import compute_node, open_incident
-from nova_ha.errors import ConfigError, Refused
+from nova_ha.errors import ConfigError, ConsulError, Refused
 from nova_ha.monitor.agenda import Urgency
 from nova_ha.sandbox.waiting import until
 
@@ -152,3 +152,62 @@ def test_the_started_handler_holds_no_pipe_of_the_check_and_has_a_session_of_its
     assert session == pid
     assert sum("-> /dev/null" in line for line in streams) >= 2
     assert not any("pipe:" in line for line in streams)
+
+
+def an_agent(**changed: object) -> dict[str, object]:
+    """What an agent says of itself, with only these settings."""
+    return {"Config": {"Version": "1.16.4"}, "DebugConfig": changed}
+
+
+LATE = (
+    "this agent's check_update_interval is 5m0s, needed is 0s: a failed interval reaches the others up to 5m0s late, "
+    "and a failed host is recovered that much later; see `nova-ha doctor`"
+)
+
+
+def test_an_agent_that_sends_late_waits_for_the_operator(
+    started: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = a_cluster({"c1": 0})
+    store.answers["/v1/agent/self"] = an_agent(CheckUpdateInterval="5m0s", EnableRemoteScriptChecks=True)
+    assert tick(store, CLOCK) == 1
+    assert capsys.readouterr().out == f"WAITING 1 waiting for the operator, of 1 compute nodes\n{LATE}\n"
+    assert tick(store, CLOCK, as_json=True) == 1
+    assert json.loads(capsys.readouterr().out)["items"] == [{"node": "", "urgency": "waits", "words": LATE}]
+    assert started == []
+
+
+def test_the_agents_settings_take_nothing_from_what_is_due_and_are_shown_among_many_lines(
+    started: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = a_cluster({"c1": 0, **{f"d{n}": 0 for n in range(150)}})
+    store.put(compute_node("c1", "status/failed"), "True")
+    for n in range(150):
+        store.put(compute_node(f"d{n}", "status/failed"), "True")
+        store.put(compute_node(f"d{n}", "status/recovered"), "True")
+        store.put(open_incident(f"d{n}"), a_waiting_incident(f"d{n}").to_kv())
+    store.answers["/v1/agent/self"] = an_agent(CheckUpdateInterval="5m0s")
+    assert tick(store, CLOCK) == 2
+    assert started == ["started"]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "c1: failed, to be recovered"
+    assert LATE in lines[:3]
+
+
+@pytest.mark.parametrize("answer", ["<html>", [], {"DebugConfig": {"CheckUpdateInterval": 5}}, "refused"])
+def test_what_the_agent_does_not_tell_is_no_alarm_and_stops_no_recovery(
+    started: list[str], monkeypatch: pytest.MonkeyPatch, answer: object
+) -> None:
+    store = a_cluster({"c1": 3})
+
+    def fetch(path: str) -> object:
+        assert path == "/v1/agent/self"
+        assert started == ["started"]
+        if answer == "refused":
+            raise ConsulError("Consul refuses /v1/agent/self: the token has not the right")
+        return answer
+
+    reads = store.fetch
+    monkeypatch.setattr(store, "fetch", lambda path, **how: fetch(path) if "self" in path else reads(path, **how))
+    assert tick(store, CLOCK) == 2
+    assert is_failed(store, "c1")
