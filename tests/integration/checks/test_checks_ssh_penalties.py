@@ -74,7 +74,12 @@ def test_a_wrong_password_stays_a_wrong_password_while_sshd_turns_us_away(tmp_pa
         observer = Observer(replace(sshd.config, password="wrong"))
         refused = unknown("wrong password", refused=True)
         until(lambda: observer.look() == refused, "the password to be refused", within_s=30)
-        until(lambda: "failed authentication" in _drops(sshd.log), "sshd to shut us out", within_s=30)
+
+        def shut_out() -> bool:
+            assert observer.look() == refused
+            return "failed authentication" in _drops(sshd.log)
+
+        until(shut_out, "sshd to shut us out", within_s=30)
         for _ in range(10):
             assert observer.look() == refused
         assert observer.report == Report.from_output(observer.report.to_output())
