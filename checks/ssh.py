@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -23,6 +24,9 @@ DEADLINE = 0.8
 PRINTING_S = 0.1
 # Credentials that were refused are tried again this often, and at once when their keys change.
 TRY_AGAIN_S = 600
+# A `failed` node whose login hung is logged in to this often: our own logins that hang fill its MaxStartups, and
+# OpenSSH from 9.8 on shuts whoever let some of them hang out for minutes, also after the node is well again.
+HUNG_AGAIN_S = 60
 CREDENTIALS = ("user", "password", "host_key", "address", "port")
 
 
@@ -63,8 +67,9 @@ def sweep(store: Store, interval_s: int, host_s: float, as_json: bool = False) -
     guard.end_by(deadline_s)
     inputs = read_inputs(store, SSH_CHECK)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    refused = refused_before(inputs, now, interval_s + deadline_s)
-    sightings = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S, host_s, refused)
+    only = banner_only(inputs, now, interval_s)
+    seen = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S, host_s, only)
+    sightings = unless_turned_away(seen, inputs)
     report = next_report(
         inputs.previous,
         sightings,
@@ -93,24 +98,52 @@ def look_at(store: Store, names: tuple[str, ...], host_s: float, as_json: bool) 
     return verdict(sightings)
 
 
-def refused_before(inputs: Inputs, now: float, window_s: float) -> Mapping[str, Sighting]:
+def banner_only(inputs: Inputs, now: float, interval_s: int) -> Mapping[str, Sighting]:
     """Return the nodes that are to be seen only as far as the banner, with what then stands.
 
-    A full try comes round in one window of `window_s` in every ten minutes by the boot's clock, another one for
-    each node: this needs no file that could be full, old or read-only.
+    A full try comes round in one window of every ten minutes, or of every minute, by the boot's clock, another one
+    for each node: this needs no file that could be full, old or read-only. The window is longer than any time
+    between two sweeps; for a login that hangs it is an interval, since two of them wait for twice as long.
     """
-    from nova_ha.probe.observation import Report, Unknown
-    from nova_ha.probe.sighting import unknown
+    found = {}
+    for name, stands in standing(inputs).items():
+        if stands.away:
+            continue  # what is turned away again costs nothing, and what is let in sees at once what is mended
+        refused = (TRY_AGAIN_S, interval_s * (1 + DEADLINE))
+        every_s, window_s = (HUNG_AGAIN_S, interval_s) if stands.hung else refused
+        if (now + zlib.crc32(name.encode())) % every_s >= window_s:
+            found[name] = stands
+    return found
+
+
+def unless_turned_away(sightings: Mapping[str, Sighting], inputs: Inputs) -> Mapping[str, Sighting]:
+    """Return the sightings; where its sshd turned us away, what stands of the node since its last login."""
+    from nova_ha.probe.reach import TURNED_AWAY
+
+    stands = {name: replace(seen, away=seen.hung) for name, seen in standing(inputs).items()}
+    return {name: stands.get(name, seen) if seen == TURNED_AWAY else seen for name, seen in sightings.items()}
+
+
+def standing(inputs: Inputs) -> Mapping[str, Sighting]:
+    """Return what stands of those nodes whose last login, with the credentials of now, was refused or hung.
+
+    One that hung stands of a `failed` node only: until then each interval is counted by a login of its own.
+    """
+    from nova_ha.probe.observation import AWAY, HUNG, Failing, Report, Unknown
+    from nova_ha.probe.sighting import failing, unknown
 
     if not isinstance(inputs.previous, Report):
         return {}
     found = {}
     for name, seen in inputs.previous.nodes.items():
         node = inputs.nodes.get(name)
-        due = (now + zlib.crc32(name.encode())) % TRY_AGAIN_S < window_s
-        if node and seen.tried == credentials(node) and not due:
+        # Below the threshold it would count an interval in which nobody logged in.
+        capped = isinstance(seen, Failing) and seen.streak >= inputs.fail_threshold
+        if node and seen.tried == credentials(node):
             why = seen.why if isinstance(seen, Unknown) else "login refused before"
             found[name] = unknown(why, refused=True)
+        elif node and node.failed and capped and seen.tried in (HUNG + credentials(node), AWAY + credentials(node)):
+            found[name] = failing(seen.why, hung=True, away=seen.tried.startswith(AWAY))
     return found
 
 
@@ -121,14 +154,14 @@ def credentials(node: ComputeNode) -> str:
 
 
 def _sightings(
-    nodes: Mapping[str, ComputeNode], deadline_s: float, host_s: float, refused: Mapping[str, Sighting]
+    nodes: Mapping[str, ComputeNode], deadline_s: float, host_s: float, only: Mapping[str, Sighting]
 ) -> Mapping[str, Sighting]:
     from nova_ha.checks.inputs import problem_in
     from nova_ha.probe import ssh
 
     bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "ssh"))}
     configs = {name: node.ssh for name, node in nodes.items() if name not in bad}
-    return {**bad, **ssh.sweep(configs, max(deadline_s, 0.0), host_s, refused)}
+    return {**bad, **ssh.sweep(configs, max(deadline_s, 0.0), host_s, only)}
 
 
 def _print(report: Report, as_json: bool) -> None:

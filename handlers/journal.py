@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nova_ha.printable import printable
@@ -20,13 +22,23 @@ class OneLine(logging.Formatter):
         return printable(super().formatMessage(record))
 
 
-def log_to_the_journal() -> None:
-    """Send the log there. Never raises: a driver works without a log too."""
+@contextmanager
+def log_to_the_journal() -> Iterator[None]:
+    """Send the log there meanwhile. Never raises by itself: a driver works without a log too."""
     root = logging.getLogger()
     root.setLevel(logging.INFO)
-    for handler in _handlers():
+    handlers = _handlers()
+    for handler in handlers:
         handler.setFormatter(OneLine(FORMAT))
         root.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            root.removeHandler(handler)
+            # What a full disk had no room for is still in the buffer, and has none now.
+            with suppress(OSError):
+                handler.close()
 
 
 def _handlers() -> list[logging.Handler]:

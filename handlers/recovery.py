@@ -144,17 +144,17 @@ def handle() -> int:
     from nova_ha.handlers.turn import turn
     from nova_ha.recovery.recover import recover_all
 
-    log_to_the_journal()
-    try:
-        with turn(f"{store.node_name()} {os.environ.get('CONSUL_HTTP_ADDR', '')}") as ours:
-            if ours:
-                recover_all(means_of_this_agent())
-    except HAError as error:
-        log.error("step=driver ended early: %s", error)
-        raise
-    except BaseException:
-        log.exception("step=driver ended early")
-        raise
+    with log_to_the_journal():
+        try:
+            with turn(f"{store.node_name()} {os.environ.get('CONSUL_HTTP_ADDR', '')}") as ours:
+                if ours:
+                    recover_all(means_of_this_agent())
+        except HAError as error:
+            log.error("step=driver ended early: %s", error)
+            raise
+        except BaseException:
+            log.exception("step=driver ended early")
+            raise
     return ExitCode.DONE
 
 

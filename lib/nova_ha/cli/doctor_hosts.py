@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from nova_ha.cli.finding import Finding, bad, ok, warning
 from nova_ha.cli.identify import ssh_host_key
@@ -11,6 +12,9 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import NodeSettings
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import HAError
+
+if TYPE_CHECKING:
+    from nova_ha.probe.sighting import Sighting
 
 SSH_DEADLINE_S = 60.0
 BMC_DEADLINE_S = 60.0
@@ -33,11 +37,15 @@ def ssh_findings(view: ClusterView) -> Iterator[Finding]:
         elif seen.state is State.WELL:
             yield warning("SSH", name, f"login as {where}, but no host key is recorded", "`nova-ha doctor --record`")
         else:
-            yield bad("SSH", name, f"{where}: {seen.why}", _ssh_remedy(name, seen.why))
+            yield bad("SSH", name, f"{where}: {seen.why}", _ssh_remedy(name, seen))
 
 
-def _ssh_remedy(name: str, why: str) -> str:
-    if "key" in why:
+def _ssh_remedy(name: str, seen: Sighting) -> str:
+    from nova_ha.probe.reach import TURNED_AWAY
+
+    if seen == TURNED_AWAY:
+        return "the HA nodes' addresses in its sshd_config: `PerSourcePenaltyExemptList` (OpenSSH 9.8 and newer)"
+    if "host key" in seen.why or "host_key" in seen.why:
         return f"if the host was installed anew: `nova-ha node set {name} --probe`; else find out who answers there"
     return f"bring the host up, or mend it with `nova-ha node set {name} --ssh-...`; `nova-ha check ssh {name}`"
 

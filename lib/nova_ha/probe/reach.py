@@ -12,8 +12,9 @@ from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.sighting import Sighting, State, failing, unknown
 from nova_ha.probe.silence import still_connecting
 
-# sshd says these instead of a banner, before it closes: the host is alive, and turns us away for a while.
-TURNED_AWAY = (b"Exceeded MaxStartups", b"Not allowed at this time")
+# sshd says these instead of a banner, before it closes. From OpenSSH 9.8 on it says the second one, both where its
+# MaxStartups are in use and to a source that PerSourcePenalties shut out for logins that failed, hung or never came.
+NOT_NOW = (b"Exceeded MaxStartups", b"Not allowed at this time")
 # More than this before the banner is no SSH server.
 LONGEST_GREETING = 4096
 UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ETIMEDOUT)
@@ -23,6 +24,10 @@ LEAST_S = 0.2
 NO_BANNER = "no banner"
 NOT_OURS = "this machine cannot connect: "
 TOO_SLOW = "not finished in time, but not silent either"
+# The host is alive, and lets nobody in, or not us, for a while.
+TURNED_AWAY = unknown(
+    "its sshd turns us away for now: it needs more MaxStartups, or us in PerSourcePenaltyExemptList"
+)
 
 Address = tuple[int, Any]
 
@@ -92,6 +97,8 @@ async def _connected(sock: socket.socket, address: Any, limit_s: float) -> Sight
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, address), limit_s)
     except TimeoutError:
         return failing("timed out") if still_connecting(sock) else unknown(TOO_SLOW)
+    except ConnectionResetError:
+        return None  # it was taken, and is over already: what came on it can still be read
     except OSError as error:
         return _refusal(error)
     return None
@@ -113,8 +120,8 @@ async def _greeting(sock: socket.socket) -> Sighting | None:
         text = sock.recv(LONGEST_GREETING, socket.MSG_PEEK)
         if text.startswith(b"SSH-") or b"\nSSH-" in text:
             return None
-        if any(words in text for words in TURNED_AWAY):
-            return unknown("its SSH server turns us away for now: too many connections")
+        if any(words in text for words in NOT_NOW):
+            return TURNED_AWAY
         if not text or len(text) >= LONGEST_GREETING:
             return failing(NO_BANNER)
         # What was only looked at stays readable: waiting for it again would return at once.

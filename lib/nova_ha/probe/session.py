@@ -11,12 +11,15 @@ import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.sighting import WELL, Sighting, failing, unknown
+from nova_ha.probe.silence import received_bytes
 
 # Needs no right and no program of its own; whatever it exits with, the login has worked.
 COMMAND = "true"
 # First the exchange that costs least. The others stay allowed.
 KEY_EXCHANGES = "^curve25519-sha256,curve25519-sha256@libssh.org"
 HOST_KEYS = "^ssh-ed25519"
+# In bytes, by RFC 4253. What comes beyond it is the server's offer of algorithms.
+LONGEST_BANNER = 255
 
 
 class Stage(enum.Enum):
@@ -33,7 +36,20 @@ class Client(asyncssh.SSHClient):
 
     def __init__(self, password: str) -> None:
         self._password: str | None = password
+        self._connection: asyncssh.SSHClientConnection | None = None
         self.stage = Stage.KEYS
+        self.said = ""
+
+    @property
+    def exchanging_keys(self) -> bool:
+        """True until the first key exchange is done."""
+        return self._connection is not None and not self._connection.get_extra_info("send_cipher")
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        self._connection = conn
+
+    def auth_banner_received(self, msg: str, lang: str) -> None:
+        self.said = " ".join(msg.split())
 
     def password_auth_requested(self) -> str | None:
         password, self._password = self._password, None
@@ -81,6 +97,8 @@ async def log_in(config: SSHConfig, sock: socket.socket, client: Client) -> Sigh
         pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
     except (asyncssh.KeyImportError, ValueError):
         return unknown("config/ssh/host_key is not a public key")
+    # A second handle on the connection: asyncssh closes its own before it says why.
+    wire = sock.dup()
     try:
         connection = await asyncssh.connect(
             sock=sock,
@@ -97,10 +115,12 @@ async def log_in(config: SSHConfig, sock: socket.socket, client: Client) -> Sigh
             x509_trusted_certs=None,
             gss_host=None,
         )
+    except (asyncssh.ConnectionLost, OSError):
+        return _closed(client, wire)
     except asyncssh.DisconnectError as error:
         return _refusal(error, client.stage)
-    except OSError:
-        return failing("connection lost")
+    finally:
+        wire.close()
     try:
         return await _run(connection)
     finally:
@@ -130,12 +150,26 @@ async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
     return failing("connection lost after the login") if command.lost else WELL
 
 
+def _closed(client: Client, wire: socket.socket) -> Sighting:
+    """Say what it means that the server closed the connection, without the protocol's own words for an end.
+
+    It does so where it has taken the password and PAM then bars the account; and where it has no algorithm in
+    common with us, which asyncssh has seen as well, but says only where it is the quicker one.
+    """
+    if client.stage is Stage.PASSWORD_SENT:
+        said = client.said or "nologin, or an account that has expired or is barred"
+        return unknown(f"login ended by the host after the password: {said}")
+    if client.stage is Stage.PASSWORD_EXPIRED:
+        return unknown("password expired", refused=True)
+    if client.exchanging_keys and received_bytes(wire) > LONGEST_BANNER:
+        return unknown("login ended by the host in the key exchange: no algorithm in common", refused=True)
+    return failing("connection lost")
+
+
 def _refusal(error: asyncssh.DisconnectError, stage: Stage) -> Sighting:
     """Say what the end of a login means: a host that refuses us is alive."""
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return unknown("host key changed", refused=True)
-    if isinstance(error, asyncssh.ConnectionLost):
-        return failing("connection lost")
     if stage is Stage.PASSWORD_EXPIRED:
         return unknown("password expired", refused=True)
     if stage is Stage.PASSWORD_SENT:

@@ -18,20 +18,24 @@ class State(enum.Enum):
 class Sighting:
     """One look at one node. `why` is in words for the operator, empty where the node is well.
 
-    `refused` says that the node is alive and refused our credentials: it would refuse them again.
+    `refused` says that the node is alive and refused our credentials: it would refuse them again. `hung` says that
+    it took a login and then fell silent: another login would wait there beside this one; `away` that since then it
+    has turned us away, so that another one is as good as none until it is let in.
     """
 
     state: State
     why: str = ""
     refused: bool = False
+    hung: bool = False
+    away: bool = False
 
 
 WELL = Sighting(State.WELL)
 
 
-def failing(why: str) -> Sighting:
+def failing(why: str, *, hung: bool = False, away: bool = False) -> Sighting:
     """Return the sighting of a node that fails."""
-    return Sighting(State.FAILING, why)
+    return Sighting(State.FAILING, why, hung=hung, away=away)
 
 
 def unknown(why: str, *, refused: bool = False) -> Sighting:

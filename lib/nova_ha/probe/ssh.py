@@ -53,13 +53,13 @@ def sweep(
     nodes: Mapping[str, SSHConfig],
     deadline_s: float,
     per_host_s: float = HOST_S,
-    refused: Mapping[str, Sighting] | None = None,
+    banner_only: Mapping[str, Sighting] | None = None,
 ) -> Mapping[str, Sighting]:
     """Look at all nodes at once and return a sighting for each name. Never raises, ends by `deadline_s`.
 
-    Those in `refused` are seen only as far as the banner: where it shows, the given sighting still stands.
+    Those in `banner_only` are seen only as far as the banner: where it shows, the given sighting still stands.
     """
-    return asyncio.run(_sweep(nodes, deadline_s, per_host_s, refused or {}))
+    return asyncio.run(_sweep(nodes, deadline_s, per_host_s, banner_only or {}))
 
 
 def sight(config: SSHConfig, limit_s: float) -> Sighting:
@@ -84,12 +84,12 @@ def host_key(config: SSHConfig, limit_s: float = 5.0) -> str:
 
 
 async def _sweep(
-    nodes: Mapping[str, SSHConfig], deadline_s: float, per_host_s: float, refused: Mapping[str, Sighting]
+    nodes: Mapping[str, SSHConfig], deadline_s: float, per_host_s: float, banner_only: Mapping[str, Sighting]
 ) -> Mapping[str, Sighting]:
     limits = Limits(asyncio.get_running_loop().time() + deadline_s, per_host_s, max(per_host_s, ANSWER_S))
     turns = Turns(asyncio.Semaphore(NODES_AT_ONCE), asyncio.Semaphore(LOGINS_AT_ONCE))
     looks = {
-        name: asyncio.create_task(_in_turn(_look(config, limits, turns, refused.get(name)), turns))
+        name: asyncio.create_task(_in_turn(_look(config, limits, turns, banner_only.get(name)), turns))
         for name, config in nodes.items()
     }
     if looks:
@@ -115,9 +115,9 @@ def _seen(look: asyncio.Task[Sighting]) -> Sighting:
     return look.result()
 
 
-async def _look(config: SSHConfig, limits: Limits, turns: Turns, refused: Sighting | None) -> Sighting:
-    """See one node as far as the banner, then log in unless that was refused before."""
-    if not refused and (config.user is None or config.password is None):
+async def _look(config: SSHConfig, limits: Limits, turns: Turns, standing: Sighting | None) -> Sighting:
+    """See one node as far as the banner, then log in unless there is a sighting that stands where one shows."""
+    if not standing and (config.user is None or config.password is None):
         return unknown("no credentials in config/ssh/user and config/ssh/password")
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -126,9 +126,9 @@ async def _look(config: SSHConfig, limits: Limits, turns: Turns, refused: Sighti
     spent_s = loop.time() - started
     if isinstance(reached, Sighting):
         return _judged(reached, limit_s >= limits.host_s)
-    if refused:
+    if standing:
         reached.close()
-        return refused
+        return standing
     return await _log_in(config, reached, spent_s, limits, turns)
 
 
@@ -152,7 +152,7 @@ async def _log_in(config: SSHConfig, sock: socket.socket, spent_s: float, limits
         return task.result()
     silent = silent_s(sock) >= limits.host_s / 4
     task.cancel()
-    return _judged(failing("login hangs") if silent else unknown(TOO_SLOW), whole)
+    return _judged(failing("login hangs", hung=True) if silent else unknown(TOO_SLOW), whole)
 
 
 async def _until(task: asyncio.Task[Sighting], moment: float) -> None:

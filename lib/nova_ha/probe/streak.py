@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nova_ha.probe.observation import Failing, NoData, Report, Unknown, one_line
+from nova_ha.probe.observation import AWAY, HUNG, Failing, NoData, Report, Unknown, one_line
 from nova_ha.probe.sighting import Sighting, State
 
 # The agents' limit for a check's output is 64 KiB; over it Consul cuts from the front.
@@ -29,7 +29,8 @@ def next_report(
 
     A streak starts at 1, grows by one for each interval that was observed, and stops at `fail_threshold`. With
     `reasons_count` another reason for failing is a difference too (a dead host's may alternate in every interval).
-    `credentials` names each node's credentials; those that were refused are remembered until they change.
+    `credentials` names each node's credentials; those that were refused are remembered until they change, those
+    with which the login hung until it is seen otherwise.
     """
     seen = Report(probe, interval_s, len(outcomes), round(now_boottime, 3), boot_id)
     before = previous if isinstance(previous, Report) and _continues(previous, seen) else None
@@ -66,10 +67,15 @@ def _streak(before: Report | None, name: str, now: float, cap: int) -> int:
 
 
 def _tried(previous: Report | NoData, name: str, sighting: Sighting, credentials: str) -> str:
-    """Return the credentials where they are known to be refused: now, or before the node was seen less well."""
+    """Return the credentials where they are known to be refused, now or before the node was seen less well.
+
+    Where a login with them hung instead, they come after HUNG or AWAY.
+    """
     last = previous.nodes.get(name) if isinstance(previous, Report) else None
     known = sighting.refused or (last is not None and last.tried == credentials)
-    return credentials if known else ""
+    if known or not sighting.hung:
+        return credentials if known else ""
+    return (AWAY if sighting.away else HUNG) + credentials
 
 
 def _fitted(report: Report) -> Report:

@@ -15,7 +15,7 @@ ORDER = tuple(IncidentState)[: tuple(IncidentState).index(IncidentState.EVACUATI
 
 
 class Bars:
-    """A bar for each node that failed; nothing where the output is no terminal. A context manager."""
+    """A bar for each node that failed; nothing where the output cannot be drawn upon. A context manager."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -25,7 +25,8 @@ class Bars:
             TimeElapsedColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            # Neither is a terminal without a cursor, TERM=dumb: there it would only leave empty lines.
+            disable=not console.is_interactive,
         )
         self._tasks: dict[str, int] = {}
 

@@ -19,11 +19,14 @@ from pathlib import Path
 import pytest
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
+from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.ssh import ANSWER_S, HOST_S, host_key, sight, sweep
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
-from support.sshd import HANGING_SHELL, start_sshd
+from support.sshd import HANGING_SHELL, Bars, start_sshd
+
+HANGS = failing("login hangs", hung=True)
 
 Peer = Callable[[Callable[[socket.socket, threading.Event], None]], SSHConfig]
 
@@ -88,19 +91,38 @@ def test_a_server_without_password_login_is_unknown(tmp_path: Path, network: Net
         assert login(sshd.config) == unknown("login by password is not offered", refused=True)
 
 
+@pytest.mark.parametrize(("bars", "words"), [(Bars.EXPIRED, "expired"), (Bars.NOLOGIN, "down until noon")])
+def test_an_account_that_pam_bars_is_unknown_and_is_tried_again(
+    tmp_path: Path, network: Network, bars: Bars, words: str
+) -> None:
+    """sshd takes the password, and then closes the connection without an answer: the host is alive."""
+    with start_sshd(tmp_path, network.host(1), settings={"UsePAM": "yes"}, bars=bars) as sshd:
+        seen = login(sshd.config)
+        assert (seen.state, seen.refused, words in seen.why) == (State.UNKNOWN, False, True), seen
+
+
+def test_a_server_without_an_algorithm_in_common_is_unknown(tmp_path: Path, network: Network) -> None:
+    with start_sshd(
+        tmp_path, network.host(1), settings={"KexAlgorithms": "sntrup761x25519-sha512@openssh.com"}
+    ) as sshd:
+        for _ in range(10):
+            seen = login(sshd.config)
+            assert (seen.state, seen.refused) == (State.UNKNOWN, True), seen
+
+
 def test_credentials_that_were_refused_are_not_sent_again(tmp_path: Path, network: Network) -> None:
     with start_sshd(tmp_path, network.host(1)) as sshd:
         before = {"c1": unknown("wrong password", refused=True)}
-        assert sweep({"c1": replace(sshd.config, password="wrong")}, 5.0, refused=before) == before
+        assert sweep({"c1": replace(sshd.config, password="wrong")}, 5.0, banner_only=before) == before
         assert "Failed" not in sshd.log
         sshd.kill()
-        assert sweep({"c1": sshd.config}, 5.0, refused=before) == {"c1": failing("refused")}
+        assert sweep({"c1": sshd.config}, 5.0, banner_only=before) == {"c1": failing("refused")}
 
 
 @pytest.mark.fault(3)
 def test_a_login_shell_that_hangs_is_failing_while_the_host_still_answers(tmp_path: Path, network: Network) -> None:
     with start_sshd(tmp_path, network.host(1), shell=HANGING_SHELL) as sshd:
-        assert timely(lambda: login(sshd.config)) == failing("login hangs")
+        assert timely(lambda: login(sshd.config)) == HANGS
         assert sight(sshd.config, 1.0) == WELL
 
 
@@ -128,7 +150,7 @@ def test_a_server_with_too_many_logins_is_unknown(tmp_path: Path, network: Netwo
         # The look that saw the server listen counts as one of the two for as long as its end is not noticed.
         for _ in range(2):
             until(held_login, "a login that is not turned away", within_s=60)
-        assert login(sshd.config) == unknown("its SSH server turns us away for now: too many connections")
+        assert login(sshd.config) == TURNED_AWAY
 
 
 def test_a_closed_port_is_failing_at_once(network: Network) -> None:
@@ -203,17 +225,17 @@ def turned_away(connection: socket.socket, over: threading.Event) -> None:
     ("talk", "logged_in", "sighted"),
     [
         (silence, failing("no banner"), failing("no banner")),
-        (banner_then_silence, failing("login hangs"), WELL),
+        (banner_then_silence, HANGS, WELL),
         (endless_lines, failing("no banner"), failing("no banner")),
         (a_slow_line_at_a_time, failing("no banner"), failing("no banner")),
-        (a_line_and_then_the_banner, failing("login hangs"), WELL),
+        (a_line_and_then_the_banner, HANGS, WELL),
         (close_at_once, failing("no banner"), failing("no banner")),
         (banner_then_close, failing("connection lost"), WELL),
         (another_protocol, failing("no banner"), failing("no banner")),
         (
             turned_away,
-            unknown("its SSH server turns us away for now: too many connections"),
-            unknown("its SSH server turns us away for now: too many connections"),
+            TURNED_AWAY,
+            TURNED_AWAY,
         ),
     ],
 )
@@ -255,7 +277,7 @@ def test_many_hanging_hosts_do_not_hide_the_others(peer: Peer, network: Network)
         nodes |= {f"c-well-{n:03}": config for n in range(50)}
         seen = sweep(nodes, 20.0)
     for name, sighting in seen.items():
-        expected = {"a": failing("no banner"), "b": failing("login hangs"), "c": WELL}[name[0]]
+        expected = {"a": failing("no banner"), "b": HANGS, "c": WELL}[name[0]]
         assert sighting == expected, name
     assert sum(sighting == WELL for sighting in seen.values()) == 50
 

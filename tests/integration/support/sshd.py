@@ -9,6 +9,7 @@ changed, and whatever it starts ends with it. Needs root, as sshd does.
 
 from __future__ import annotations
 
+import enum
 import os
 import select
 import shlex
@@ -43,6 +44,18 @@ _SETTINGS = {
 }
 
 
+# What pam_nologin shows.
+NOLOGIN = "down until noon\n"
+
+
+class Bars(enum.Enum):
+    """Why PAM lets the user not in, though the password is right."""
+
+    NOBODY = "it lets in whoever knows it"
+    EXPIRED = "the account has expired"
+    NOLOGIN = "nobody may log in for now"
+
+
 class SSHD:
     """One server. `config` is what a node's keys would say of it."""
 
@@ -54,10 +67,12 @@ class SSHD:
         shell: str = SHELL,
         settings: Mapping[str, str] | None = None,
         sandbox: Path | None = None,
+        bars: Bars = Bars.NOBODY,
     ) -> None:
         """Prepare it in the folder; `sandbox` is the one that it belongs to, if to any."""
         self._directory = directory
         self._where = (address, port)
+        self._bars = bars
         self._write_files(shell, settings or {})
         mark = marked(os.environ, sandbox or directory)
         self._child = Child("sshd", _in_own_namespaces(directory), mark, directory / "log")
@@ -135,9 +150,11 @@ class SSHD:
         }
         (self._directory / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in own.items()))
         (self._directory / "shell").write_text(shell)
+        (self._directory / "nologin").write_text(NOLOGIN if self._bars is Bars.NOLOGIN else "")
+        expires = "19000" if self._bars is Bars.EXPIRED else ""
         passwd = f"{USER}:x:{_UID}:65534:a test's user:/:{_SHELL}\n"
         _with_line(Path("/etc/passwd"), self._directory / "passwd", passwd, 0o644)
-        _with_line(Path("/etc/shadow"), self._directory / "shadow", f"{USER}:{_HASH}:19000::::::\n", 0o600)
+        _with_line(Path("/etc/shadow"), self._directory / "shadow", f"{USER}:{_HASH}:19000:::::{expires}:\n", 0o600)
 
 
 # A login shell that neither works nor ends for a while.
@@ -152,11 +169,15 @@ def start_sshd(
     *,
     shell: str = SHELL,
     settings: Mapping[str, str] | None = None,
+    bars: Bars = Bars.NOBODY,
 ) -> Iterator[SSHD]:
-    """Run an sshd on the address; `settings` go into its sshd_config, `shell` is the script that users log in to."""
+    """Run an sshd on the address; `settings` go into its sshd_config, `shell` is the script that users log in to.
+
+    Whom its PAM `bars`, it bars with UsePAM only, by the machine's own /etc/pam.d/sshd.
+    """
     own = directory / f"sshd-{address}-{port}"
     own.mkdir(mode=0o755)
-    sshd = SSHD(own, address, port, shell, settings)
+    sshd = SSHD(own, address, port, shell, settings, bars=bars)
     try:
         sshd.start()
         yield sshd
@@ -175,6 +196,7 @@ def _in_own_namespaces(directory: Path) -> list[str]:
         mount -t tmpfs -o mode=755 none /run
         mkdir /run/sshd
         install -m 755 {quoted}/shell {_SHELL}
+        test ! -s {quoted}/nologin || cp {quoted}/nologin /run/nologin
         exec {program} -D -f {quoted}/sshd_config -E {quoted}/sshd.log
     """
     return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", script]

@@ -10,14 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.checks.bmc import judge
 from nova_ha.checks.inputs import Inputs, problem_in
-from nova_ha.checks.ssh import TRY_AGAIN_S, credentials, refused_before
+from nova_ha.checks.ssh import HUNG_AGAIN_S, TRY_AGAIN_S, banner_only, credentials, unless_turned_away
 from nova_ha.checks.verdict import Verdict, verdict
 from nova_ha.cluster.node import BMCConfig, ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.store import Entry
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.sweep import BMCSighting
-from nova_ha.probe.observation import Failing, NoData, Report, Unknown
+from nova_ha.probe.observation import AWAY, HUNG, Failing, NoData, Report, Unknown
+from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 
 
@@ -96,8 +97,8 @@ def inputs(seen: Failing | Unknown, node: ComputeNode = NODE) -> Inputs:
     return Inputs({"c1": node}, Report("ssh", 5, 1, 1.0, "boot", {"c1": seen}), 3)
 
 
-def times_of_a_full_try(given_inputs: Inputs, window_s: float = 9.0) -> list[int]:
-    return [t for t in range(2 * TRY_AGAIN_S) if "c1" not in refused_before(given_inputs, float(t), window_s)]
+def times_of_a_full_try(given_inputs: Inputs, interval_s: int = 5) -> list[int]:
+    return [t for t in range(2 * TRY_AGAIN_S) if "c1" not in banner_only(given_inputs, float(t), interval_s)]
 
 
 def test_refused_credentials_are_left_out_but_for_one_window_in_ten_minutes() -> None:
@@ -110,13 +111,13 @@ def test_refused_credentials_are_left_out_but_for_one_window_in_ten_minutes() ->
 def test_runs_at_the_pace_of_the_interval_meet_a_window_once_or_twice(start: float, pace: float) -> None:
     before = inputs(Unknown("wrong password", credentials(NODE)))
     runs = [start + n * pace for n in range(int(TRY_AGAIN_S / pace) + 1)]
-    assert 1 <= sum("c1" not in refused_before(before, at, 9.0) for at in runs) <= 3
+    assert 1 <= sum("c1" not in banner_only(before, at, 5) for at in runs) <= 3
 
 
 def test_what_was_said_of_refused_credentials_still_stands() -> None:
-    kept = refused_before(inputs(Unknown("wrong password", credentials(NODE))), quiet(), 9.0)
+    kept = banner_only(inputs(Unknown("wrong password", credentials(NODE))), quiet(), 5)
     assert kept == {"c1": unknown("wrong password", refused=True)}
-    after_a_failure = refused_before(inputs(Failing(2, "timed out", credentials(NODE))), quiet(), 9.0)
+    after_a_failure = banner_only(inputs(Failing(2, "timed out", credentials(NODE))), quiet(), 5)
     assert after_a_failure == {"c1": unknown("login refused before", refused=True)}
 
 
@@ -126,11 +127,65 @@ def quiet() -> float:
     return float(next(t for t in range(TRY_AGAIN_S) if t not in full))
 
 
+HUNG_THERE = Failing(3, "login hangs", HUNG + credentials(NODE))
+AWAY_SINCE = replace(HUNG_THERE, tried=AWAY + credentials(NODE))
+FAILED = replace(NODE, failed=True)
+
+
+def test_a_failed_node_whose_login_hung_is_logged_in_to_in_one_interval_of_a_minute() -> None:
+    full = times_of_a_full_try(inputs(HUNG_THERE, FAILED))
+    assert len(full) == 5 * 2 * TRY_AGAIN_S / HUNG_AGAIN_S
+    assert banner_only(inputs(HUNG_THERE, FAILED), full[0] + 7.0, 5) == {"c1": failing("login hangs", hung=True)}
+
+
+@pytest.mark.parametrize(
+    ("seen", "node"),
+    [
+        (HUNG_THERE, NODE),
+        (AWAY_SINCE, FAILED),
+        (replace(HUNG_THERE, streak=2), FAILED),
+        (Failing(3, "login hangs"), FAILED),
+        (Failing(3, "login hangs", HUNG + "other keys"), FAILED),
+        (Unknown("too busy", HUNG_THERE.tried), FAILED),
+    ],
+)
+def test_every_look_is_a_login_until_a_node_is_failed_and_while_it_turns_us_away(
+    seen: Failing | Unknown, node: ComputeNode
+) -> None:
+    assert len(times_of_a_full_try(inputs(seen, node))) == 2 * TRY_AGAIN_S
+
+
+@pytest.mark.parametrize(
+    ("seen", "node", "shown"),
+    [
+        (Unknown("wrong password", credentials(NODE)), NODE, unknown("wrong password", refused=True)),
+        (Failing(3, "timed out", credentials(NODE)), NODE, unknown("login refused before", refused=True)),
+        (HUNG_THERE, FAILED, failing("login hangs", hung=True, away=True)),
+        (AWAY_SINCE, FAILED, failing("login hangs", hung=True, away=True)),
+        (HUNG_THERE, NODE, TURNED_AWAY),
+        (Unknown("wrong password", "other keys"), NODE, TURNED_AWAY),
+        (Failing(3, "timed out"), FAILED, TURNED_AWAY),
+    ],
+)
+def test_a_node_that_turns_us_away_is_unknown_or_what_its_last_login_showed(
+    seen: Failing | Unknown, node: ComputeNode, shown: Sighting
+) -> None:
+    assert unless_turned_away({"c1": TURNED_AWAY}, inputs(seen, node)) == {"c1": shown}
+    for other in (WELL, failing("timed out"), unknown("too busy")):
+        assert unless_turned_away({"c1": other}, inputs(seen, node)) == {"c1": other}
+
+
+def test_a_healthy_node_that_turns_us_away_never_fails() -> None:
+    for fails in (1, 2, 3):
+        shown = unless_turned_away({"c1": TURNED_AWAY}, inputs(replace(HUNG_THERE, streak=fails)))
+        assert shown["c1"].state is State.UNKNOWN
+
+
 @pytest.mark.parametrize(
     "seen", [Unknown("no credentials"), Failing(1, "timed out"), Unknown("wrong password", "1.2")]
 )
 def test_credentials_that_were_not_refused_or_have_changed_are_tried(seen: Failing | Unknown) -> None:
-    assert refused_before(inputs(seen), quiet(), 9.0) == {}
+    assert banner_only(inputs(seen), quiet(), 5) == {}
 
 
 def test_any_written_key_of_the_login_changes_the_credentials() -> None:
@@ -141,7 +196,7 @@ def test_any_written_key_of_the_login_changes_the_credentials() -> None:
 
 
 def test_without_a_previous_report_every_login_is_tried() -> None:
-    assert refused_before(Inputs({"c1": NODE}, NoData("none"), 3), quiet(), 9.0) == {}
+    assert banner_only(Inputs({"c1": NODE}, NoData("none"), 3), quiet(), 5) == {}
 
 
 def test_identities_are_compared_as_the_fence_compares_them() -> None:

@@ -6,7 +6,7 @@ import pytest
 from fakes.values import a_node, a_view
 from fakes.world import World
 from nova_ha.cli.doctor_consul import Right, consul_findings, rights
-from nova_ha.cli.doctor_hosts import to_record
+from nova_ha.cli.doctor_hosts import ssh_findings, to_record
 from nova_ha.cli.doctor_nova import nova_findings
 from nova_ha.cli.finding import Finding, Level
 from nova_ha.cli.look import look
@@ -14,6 +14,8 @@ from nova_ha.cluster.node import BMCConfig, SSHConfig
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import NovaError
+from nova_ha.probe.reach import TURNED_AWAY
+from nova_ha.probe.sighting import Sighting, unknown
 
 
 def of_nova(world: World) -> dict[str, list[Finding]]:
@@ -45,6 +47,25 @@ def test_a_compute_node_that_nova_does_not_know_is_bad(world: World) -> None:
     [finding] = of_nova(world)["c1"]
     assert finding.level is Level.BAD
     assert "nova-ha node set c1 --nova-host" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    ("seen", "remedy"),
+    [
+        (TURNED_AWAY, "PerSourcePenaltyExemptList"),
+        (unknown("host key changed", refused=True), "nova-ha node set c1 --probe"),
+        (unknown("config/ssh/host_key is not a public key"), "nova-ha node set c1 --probe"),
+        (unknown("login ended by the host in the key exchange: no algorithm in common", refused=True), "--ssh-..."),
+        (unknown("wrong password", refused=True), "--ssh-..."),
+    ],
+)
+def test_each_login_that_does_not_work_has_its_own_remedy(
+    seen: Sighting, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nova_ha.probe.ssh.sweep", lambda nodes, *_: dict.fromkeys(nodes, seen))
+    [finding] = ssh_findings(a_view([a_node("c1")]))
+    assert finding.level is Level.BAD
+    assert remedy in finding.remedy
 
 
 def test_missing_rights_to_read_migrations_are_bad_before_a_recovery_needs_them(world: World) -> None:

@@ -22,12 +22,10 @@ AS_UNDER_CONSUL = {name: value for name, value in os.environ.items() if name != 
 
 
 @pytest.fixture(autouse=True)
-def _a_root_logger_as_before() -> Iterator[None]:
+def _a_log_level_as_before() -> Iterator[None]:
     root = logging.getLogger()
-    before, level = list(root.handlers), root.level
+    level = root.level
     yield
-    for handler in [handler for handler in root.handlers if handler not in before]:
-        root.removeHandler(handler)
     root.setLevel(level)
 
 
@@ -39,10 +37,12 @@ def test_a_recovery_works_without_room_for_its_log(
     monkeypatch.setattr("nova_ha.handlers.journal.SYSLOG", "/nowhere")
     monkeypatch.setattr(logging, "raiseExceptions", False)
     monkeypatch.setenv("NOVA_HA_LOG", log)
-    log_to_the_journal()
-    cloud.fails("c1")
-    cloud.turns()
-    cloud.assert_recovered("c1")
+    before = list(logging.getLogger().handlers)
+    with log_to_the_journal():
+        cloud.fails("c1")
+        cloud.turns()
+        cloud.assert_recovered("c1")
+    assert logging.getLogger().handlers == before
 
 
 @pytest.mark.fault(35)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from fakes.values import NOW, a_node, an_incident
 from nova_ha.cluster.incident import IncidentState, ServerProgress, ServerState
 from nova_ha.probe.votes import NodeVotes
@@ -43,9 +44,16 @@ def test_what_waits_for_the_operator_stays_where_it_was() -> None:
     assert words(snapshot) == "needs-operator"
 
 
-def test_bars_are_drawn_on_a_terminal_and_leave_plain_output_alone() -> None:
-    for terminal in (True, False):
-        screen = io.StringIO()
-        with Bars(Console(file=screen, force_terminal=terminal, width=100)) as bars:
-            bars.show({"c1": seen(2)})
-        assert ("c1 failing" in screen.getvalue()) is terminal
+@pytest.mark.parametrize(
+    ("terminal", "kind", "drawn"), [(True, "xterm", True), (True, "dumb", False), (False, "xterm", False)]
+)
+def test_bars_are_drawn_on_a_terminal_and_leave_plain_output_alone(
+    terminal: bool, kind: str, drawn: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
+    monkeypatch.setenv("TERM", kind)
+    screen = io.StringIO()
+    with Bars(Console(file=screen, force_terminal=terminal, width=100)) as bars:
+        bars.show({"c1": seen(2)})
+    assert ("c1 failing" in screen.getvalue()) is drawn
+    assert drawn or not screen.getvalue()
