@@ -24,6 +24,7 @@ RECOVERY_SEMAPHORE = ROOT + "locks/recovery"
 SERVICE = "nova-ha"
 SSH_CHECK = "nova-ha-ssh"
 BMC_CHECK = "nova-ha-bmc"
+CLUSTER_CHECK = "nova-ha-cluster"
 
 # The leaf of a compute node that says that its Consul agent had left on purpose when it began to fail.
 LEFT = "internal/left"
