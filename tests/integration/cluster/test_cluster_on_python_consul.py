@@ -35,8 +35,16 @@ def test_it_is_really_python_consul(library: Path) -> None:
     assert done.stdout.split() == [str(library / "consul/__init__.py"), "1.1.0"], done.stderr
 
 
-@pytest.mark.parametrize("file", ["test_cluster_store_on_consul.py", "test_cluster_lock_on_consul.py"])
-def test_the_store_and_the_locks_work_with_python_consul(library: Path, file: str) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / file)]
+# Of the addresses the store alone: python-consul itself reads an address of the environment, and knows host:port.
+WHAT = (
+    "test_cluster_store_on_consul.py",
+    "test_cluster_lock_on_consul.py",
+    "test_addresses_on_consul.py::test_reads_transactions_sessions_and_locks_work_by_every_way",
+)
+
+
+@pytest.mark.parametrize("what", WHAT)
+def test_the_store_and_the_locks_work_with_python_consul(library: Path, what: str) -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / what)]
     done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

@@ -198,6 +198,28 @@ def test_a_user_who_may_not_use_the_socket_is_told_so_and_not_that_a_token_lacks
     assert "unix_sockets" in caught.value.remedy
 
 
+def test_a_real_socket_that_another_user_owns_is_named(path: Path) -> None:
+    with listening(path) as agent:
+        store = connect({"CONSUL_HTTP_ADDR": agent.address})
+        assert store.get("x") is None
+        path.chmod(0)
+        reader, writer = os.pipe()
+        if not (child := os.fork()):
+            # A child, as root may use every socket: it becomes nobody.
+            try:
+                if os.geteuid() == 0:
+                    os.setuid(65534)
+                store.again().get("x")
+            except BaseException as error:
+                os.write(writer, str(error).encode())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        os.waitpid(child, 0)
+        with open(reader) as said:
+            assert said.read().startswith(f"this user may not use the socket {path}: ")
+
+
 def test_a_connection_that_ends_without_an_answer_leaves_a_write_unknown(path: Path) -> None:
     with listening(path, answer=lambda asked: None) as agent:
         store = connect({"CONSUL_HTTP_ADDR": agent.address})
