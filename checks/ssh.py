@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -107,8 +106,6 @@ def banner_only(inputs: Inputs, now: float, interval_s: int) -> Mapping[str, Sig
     """
     found = {}
     for name, stands in standing(inputs).items():
-        if stands.away:
-            continue  # what is turned away again costs nothing, and what is let in sees at once what is mended
         refused = (TRY_AGAIN_S, interval_s * (1 + DEADLINE))
         every_s, window_s = (HUNG_AGAIN_S, interval_s) if stands.hung else refused
         if (now + zlib.crc32(name.encode())) % every_s >= window_s:
@@ -120,7 +117,7 @@ def unless_turned_away(sightings: Mapping[str, Sighting], inputs: Inputs) -> Map
     """Return the sightings; where its sshd turned us away, what stands of the node since its last login."""
     from nova_ha.probe.reach import TURNED_AWAY
 
-    stands = {name: replace(seen, away=seen.hung) for name, seen in standing(inputs).items()}
+    stands = standing(inputs)
     return {name: stands.get(name, seen) if seen == TURNED_AWAY else seen for name, seen in sightings.items()}
 
 
@@ -129,7 +126,7 @@ def standing(inputs: Inputs) -> Mapping[str, Sighting]:
 
     One that hung stands of a `failed` node only: until then each interval is counted by a login of its own.
     """
-    from nova_ha.probe.observation import AWAY, HUNG, Failing, Report, Unknown
+    from nova_ha.probe.observation import HUNG, Failing, Report, Unknown
     from nova_ha.probe.sighting import failing, unknown
 
     if not isinstance(inputs.previous, Report):
@@ -142,8 +139,8 @@ def standing(inputs: Inputs) -> Mapping[str, Sighting]:
         if node and seen.tried == credentials(node):
             why = seen.why if isinstance(seen, Unknown) else "login refused before"
             found[name] = unknown(why, refused=True)
-        elif node and node.failed and capped and seen.tried in (HUNG + credentials(node), AWAY + credentials(node)):
-            found[name] = failing(seen.why, hung=True, away=seen.tried.startswith(AWAY))
+        elif node and node.failed and capped and seen.tried == HUNG + credentials(node):
+            found[name] = failing(seen.why, hung=True)
     return found
 
 

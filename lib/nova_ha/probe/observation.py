@@ -14,14 +14,14 @@ from typing import Any
 from nova_ha.printable import printable, printable_json
 
 VERSION = 1
-# Before the credentials in `tried`: the login with them hung; or it hung, and since then we were turned away.
-HUNG, AWAY = "hung:", "away:"
+# Before the credentials in `tried`: the login with them hung.
+HUNG = "hung:"
 NAMES_SHOWN = 8
 
 
 @dataclass(frozen=True)
 class Failing:
-    """A node that has failed in so many intervals in a row. `tried` as in Unknown, or after HUNG or AWAY."""
+    """A node that has failed in so many intervals in a row. `tried` as in Unknown, or HUNG and the credentials."""
 
     streak: int
     why: str

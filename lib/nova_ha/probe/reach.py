@@ -10,7 +10,7 @@ from typing import Any
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.sighting import Sighting, State, failing, unknown
-from nova_ha.probe.silence import still_connecting
+from nova_ha.probe.silence import received_bytes, still_connecting
 
 # sshd says these instead of a banner, before it closes. From OpenSSH 9.8 on it says the second one, both where its
 # MaxStartups are in use and to a source that PerSourcePenalties shut out for logins that failed, hung or never came.
@@ -34,7 +34,21 @@ Address = tuple[int, Any]
 _resolvers = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
 
-async def reach(config: SSHConfig, limit_s: float) -> socket.socket | Sighting:
+class Connection(socket.socket):
+    """A connection that knows, also when it is closed, how many bytes have come on it."""
+
+    _came = 0
+
+    @property
+    def received(self) -> int:
+        return received_bytes(self) if self.fileno() >= 0 else self._came
+
+    def close(self) -> None:
+        self._came = self.received
+        super().close()
+
+
+async def reach(config: SSHConfig, limit_s: float) -> Connection | Sighting:
     """Return a connection on which the banner waits to be read, or what was seen instead.
 
     A name with several addresses shares the limit out among them; the last one's sighting counts.
@@ -43,14 +57,14 @@ async def reach(config: SSHConfig, limit_s: float) -> socket.socket | Sighting:
     found = await _addresses(config, limit_s)
     if isinstance(found, Sighting):
         return found
-    seen: socket.socket | Sighting = unknown("name does not resolve")
+    seen: Sighting = unknown("name does not resolve")
     for tried, address in enumerate(found):
         share_s = (ends - asyncio.get_running_loop().time()) / (len(found) - tried)
         last = await _greeted(address, share_s)
-        if isinstance(last, socket.socket):
+        if isinstance(last, Connection):
             return last
         # An address that this machine cannot even try takes nothing back of what another one has shown.
-        if not (isinstance(seen, Sighting) and seen.state is State.FAILING and last.why.startswith(NOT_OURS)):
+        if not (seen.state is State.FAILING and last.why.startswith(NOT_OURS)):
             seen = last
     return seen
 
@@ -74,11 +88,11 @@ def _resolve(config: SSHConfig, flags: int = 0) -> list[Address]:
     return [(family, address) for family, _, _, _, address in found]
 
 
-async def _greeted(address: Address, limit_s: float) -> socket.socket | Sighting:
+async def _greeted(address: Address, limit_s: float) -> Connection | Sighting:
     """Connect to one address and wait for its banner."""
     ends = asyncio.get_running_loop().time() + limit_s
     try:
-        sock = socket.socket(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        sock = Connection(address[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
         return _refusal(error)
     try:

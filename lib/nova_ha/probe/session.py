@@ -10,8 +10,8 @@ from collections.abc import Sequence
 import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe.reach import Connection
 from nova_ha.probe.sighting import WELL, Sighting, failing, unknown
-from nova_ha.probe.silence import received_bytes
 
 # Needs no right and no program of its own; whatever it exits with, the login has worked.
 COMMAND = "true"
@@ -91,14 +91,12 @@ class Command(asyncssh.SSHClientSession[bytes]):
         self.ended.set()
 
 
-async def log_in(config: SSHConfig, sock: socket.socket, client: Client) -> Sighting:
+async def log_in(config: SSHConfig, sock: Connection, client: Client) -> Sighting:
     """Log in on the connection and run the command. Without a limit of its own; cancel it."""
     try:
         pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
     except (asyncssh.KeyImportError, ValueError):
         return unknown("config/ssh/host_key is not a public key")
-    # A second handle on the connection: asyncssh closes its own before it says why.
-    wire = sock.dup()
     try:
         connection = await asyncssh.connect(
             sock=sock,
@@ -116,11 +114,9 @@ async def log_in(config: SSHConfig, sock: socket.socket, client: Client) -> Sigh
             gss_host=None,
         )
     except (asyncssh.ConnectionLost, OSError):
-        return _closed(client, wire)
+        return _closed(client, sock.received)
     except asyncssh.DisconnectError as error:
         return _refusal(error, client.stage)
-    finally:
-        wire.close()
     try:
         return await _run(connection)
     finally:
@@ -150,7 +146,7 @@ async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
     return failing("connection lost after the login") if command.lost else WELL
 
 
-def _closed(client: Client, wire: socket.socket) -> Sighting:
+def _closed(client: Client, received: int) -> Sighting:
     """Say what it means that the server closed the connection, without the protocol's own words for an end.
 
     It does so where it has taken the password and PAM then bars the account; and where it has no algorithm in
@@ -161,7 +157,7 @@ def _closed(client: Client, wire: socket.socket) -> Sighting:
         return unknown(f"login ended by the host after the password: {said}")
     if client.stage is Stage.PASSWORD_EXPIRED:
         return unknown("password expired", refused=True)
-    if client.exchanging_keys and received_bytes(wire) > LONGEST_BANNER:
+    if client.exchanging_keys and received > LONGEST_BANNER:
         return unknown("login ended by the host in the key exchange: no algorithm in common", refused=True)
     return failing("connection lost")
 

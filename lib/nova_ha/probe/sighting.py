@@ -19,23 +19,21 @@ class Sighting:
     """One look at one node. `why` is in words for the operator, empty where the node is well.
 
     `refused` says that the node is alive and refused our credentials: it would refuse them again. `hung` says that
-    it took a login and then fell silent: another login would wait there beside this one; `away` that since then it
-    has turned us away, so that another one is as good as none until it is let in.
+    it took a login and then fell silent: another login would wait there beside this one.
     """
 
     state: State
     why: str = ""
     refused: bool = False
     hung: bool = False
-    away: bool = False
 
 
 WELL = Sighting(State.WELL)
 
 
-def failing(why: str, *, hung: bool = False, away: bool = False) -> Sighting:
+def failing(why: str, *, hung: bool = False) -> Sighting:
     """Return the sighting of a node that fails."""
-    return Sighting(State.FAILING, why, hung=hung, away=away)
+    return Sighting(State.FAILING, why, hung=hung)
 
 
 def unknown(why: str, *, refused: bool = False) -> Sighting:

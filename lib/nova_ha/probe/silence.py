@@ -36,7 +36,7 @@ def still_connecting(sock: socket.socket) -> bool:
 
 
 def received_bytes(sock: socket.socket) -> int:
-    """Return how many bytes have come on the connection, though it may have ended; 0 where nobody knows."""
+    """Return how many bytes have come on the connection, read or not; 0 where nobody knows."""
     try:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_RECEIVED.size)
         return int(BYTES_RECEIVED.unpack(info)[0])

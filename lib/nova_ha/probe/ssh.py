@@ -7,14 +7,13 @@ recorded.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
-from nova_ha.probe.reach import TOO_SLOW, reach
+from nova_ha.probe.reach import TOO_SLOW, Connection, reach
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.silence import silent_s
 
@@ -132,7 +131,7 @@ async def _look(config: SSHConfig, limits: Limits, turns: Turns, standing: Sight
     return await _log_in(config, reached, spent_s, limits, turns)
 
 
-async def _log_in(config: SSHConfig, sock: socket.socket, spent_s: float, limits: Limits, turns: Turns) -> Sighting:
+async def _log_in(config: SSHConfig, sock: Connection, spent_s: float, limits: Limits, turns: Turns) -> Sighting:
     from nova_ha.probe.session import Client, Stage, log_in
 
     client = Client(config.password or "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from nova_ha.probe.observation import AWAY, HUNG, Failing, NoData, Report, Unknown, one_line
+from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown, one_line
 from nova_ha.probe.sighting import Sighting, State
 
 # The agents' limit for a check's output is 64 KiB; over it Consul cuts from the front.
@@ -69,13 +69,13 @@ def _streak(before: Report | None, name: str, now: float, cap: int) -> int:
 def _tried(previous: Report | NoData, name: str, sighting: Sighting, credentials: str) -> str:
     """Return the credentials where they are known to be refused, now or before the node was seen less well.
 
-    Where a login with them hung instead, they come after HUNG or AWAY.
+    Where a login with them hung instead, they come after HUNG.
     """
     last = previous.nodes.get(name) if isinstance(previous, Report) else None
     known = sighting.refused or (last is not None and last.tried == credentials)
     if known or not sighting.hung:
         return credentials if known else ""
-    return (AWAY if sighting.away else HUNG) + credentials
+    return HUNG + credentials
 
 
 def _fitted(report: Report) -> Report:

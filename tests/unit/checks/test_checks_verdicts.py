@@ -17,7 +17,7 @@ from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.store import Entry
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.sweep import BMCSighting
-from nova_ha.probe.observation import AWAY, HUNG, Failing, NoData, Report, Unknown
+from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 
@@ -128,7 +128,6 @@ def quiet() -> float:
 
 
 HUNG_THERE = Failing(3, "login hangs", HUNG + credentials(NODE))
-AWAY_SINCE = replace(HUNG_THERE, tried=AWAY + credentials(NODE))
 FAILED = replace(NODE, failed=True)
 
 
@@ -142,14 +141,13 @@ def test_a_failed_node_whose_login_hung_is_logged_in_to_in_one_interval_of_a_min
     ("seen", "node"),
     [
         (HUNG_THERE, NODE),
-        (AWAY_SINCE, FAILED),
         (replace(HUNG_THERE, streak=2), FAILED),
         (Failing(3, "login hangs"), FAILED),
         (Failing(3, "login hangs", HUNG + "other keys"), FAILED),
         (Unknown("too busy", HUNG_THERE.tried), FAILED),
     ],
 )
-def test_every_look_is_a_login_until_a_node_is_failed_and_while_it_turns_us_away(
+def test_each_interval_is_counted_by_a_login_of_its_own_until_a_node_is_failed(
     seen: Failing | Unknown, node: ComputeNode
 ) -> None:
     assert len(times_of_a_full_try(inputs(seen, node))) == 2 * TRY_AGAIN_S
@@ -160,8 +158,7 @@ def test_every_look_is_a_login_until_a_node_is_failed_and_while_it_turns_us_away
     [
         (Unknown("wrong password", credentials(NODE)), NODE, unknown("wrong password", refused=True)),
         (Failing(3, "timed out", credentials(NODE)), NODE, unknown("login refused before", refused=True)),
-        (HUNG_THERE, FAILED, failing("login hangs", hung=True, away=True)),
-        (AWAY_SINCE, FAILED, failing("login hangs", hung=True, away=True)),
+        (HUNG_THERE, FAILED, failing("login hangs", hung=True)),
         (HUNG_THERE, NODE, TURNED_AWAY),
         (Unknown("wrong password", "other keys"), NODE, TURNED_AWAY),
         (Failing(3, "timed out"), FAILED, TURNED_AWAY),

@@ -12,7 +12,7 @@ from nova_ha.checks.ssh import credentials
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.store import Entry
-from nova_ha.probe.observation import AWAY, HUNG, Failing, NoData, Report, Unknown
+from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.streak import MAX_OUTPUT_BYTES, next_report
 
@@ -149,8 +149,6 @@ def test_a_login_that_hung_is_remembered_until_the_node_is_seen_otherwise_and_ne
     hung = sweep(NoData("none"), {"c1": failing("login hangs", hung=True)}, 100.0)
     assert hung.failing["c1"].tried == HUNG + KEYS["c1"]
     assert Report.from_output(hung.to_output()) == hung
-    away = sweep(hung, {"c1": failing("login hangs", hung=True, away=True)}, 105.0)
-    assert away.failing["c1"] == Failing(2, "login hangs", AWAY + KEYS["c1"])
     assert sweep(hung, {"c1": failing("no banner")}, 105.0).failing["c1"].tried == ""
     assert sweep(hung, {"c1": unknown("too busy")}, 105.0).unknown["c1"].tried == ""
     refused = sweep(NoData("none"), {"c1": unknown("wrong password", refused=True)}, 100.0)
