@@ -119,10 +119,8 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
 
 
 def _exit_code(result: Result) -> ExitCode:
-    from nova_ha.cluster.gate import TRIED_AGAIN
-
     if result.outcome == "waits":
-        return ExitCode.TRY_AGAIN if result.gate in (None, *TRIED_AGAIN) else ExitCode.REFUSED
+        return ExitCode.TRY_AGAIN if result.gate is None or result.gate.tried_again else ExitCode.REFUSED
     return ExitCode.REFUSED if result.outcome == "needs-operator" else ExitCode.DONE
 
 

@@ -47,8 +47,8 @@ REMOVALS: tuple[Removal, ...] = (
         "what stopped at Nova goes on by itself",
         Edit(
             "lib/nova_ha/cluster/gate.py",
-            "in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.NO_TARGET, Gate.NOVA_AWAY)",
-            "in (Gate.BMC_UNREACHABLE, Gate.NO_TARGET, Gate.NOVA_AWAY)",
+            '    NOVA_FAILS = "nova-fails", _T.ENDS_BY_ITSELF\n',
+            '    NOVA_FAILS = "nova-fails"\n',
         ),
         tests="test_fault_nova.py::test_a_nova_that_stays_away_is_waited_for_and_the_recovery_goes_on_by_itself",
     ),

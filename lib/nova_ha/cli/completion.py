@@ -24,13 +24,6 @@ def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str)
     return [name for name in OPTIONS if name.startswith(incomplete)]
 
 
-def complete_gate(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    """Return the gates that an approval may name and that begin so."""
-    from nova_ha.cluster.gate import APPROVABLE
-
-    return [gate.value for gate in APPROVABLE if gate.value.startswith(incomplete)]
-
-
 def _names(folder: str, incomplete: str) -> list[str]:
     from nova_ha.cluster.store import connect
     from nova_ha.errors import HAError

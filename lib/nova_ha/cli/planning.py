@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nova_ha.cli.remedies import remedy, remedy_in
-from nova_ha.cluster.gate import APPROVABLE, Gate
+from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, ServerProgress
 from nova_ha.cluster.node import Approval, BMCConfig, ComputeNode
 from nova_ha.errors import HAError
@@ -196,7 +196,7 @@ def _opened(findings: Findings, node: ComputeNode, gate: Gate) -> Findings | Non
     """Return the findings with that gate open, None where nobody can say what is behind it."""
     view = findings.view
     present = view.compute_nodes[node.name]
-    if gate in APPROVABLE and gate is not Gate.OWN_HOST:
+    if gate.approvable and gate is not Gate.OWN_HOST:
         return _with(findings, _approving(present, gate, findings.now))
     match gate:
         case Gate.NOT_DUE:
@@ -225,14 +225,14 @@ def _with(findings: Findings, node: ComputeNode) -> Findings:
 def _approving(node: ComputeNode, gate: Gate, now: datetime) -> ComputeNode:
     """Return the node as it would be if an operator let this gate pass too."""
     given = node.approval.gates if node.approval and now < node.approval.until else ()
-    return replace(node, approval=Approval("plan", "", now + timedelta(hours=1), (*given, gate.value)))
+    return replace(node, approval=Approval("plan", "", now + timedelta(hours=1), (*given, gate)))
 
 
 def _approver(findings: Findings, node: ComputeNode, incident: Incident | None, gate: Gate) -> str:
-    if incident and gate.value in incident.approved:
+    if incident and gate in incident.approved:
         return incident.approved_by
     approval = node.approval
-    return approval.by if approval and approval.lets_pass(gate.value, findings.now) else ""
+    return approval.by if approval and approval.lets_pass(gate, findings.now) else ""
 
 
 def _identity_words(findings: Findings, node: ComputeNode) -> str:

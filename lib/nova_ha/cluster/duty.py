@@ -173,16 +173,6 @@ TABLE: tuple[Row, ...] = (
     Row(True, True, _WAITING, True, Duty.WORKED_ON, "{state}, {driver} works on it"),
 )
 
-# What an operator's word that the host is off answers: the power could not be cut, or could not be read.
-ANSWERED_BY_A_RECEIPT = (
-    Gate.NO_BMC,
-    Gate.BMC_IDENTITY,
-    Gate.BMC_UNREACHABLE,
-    Gate.NOT_OFF,
-    Gate.POWER_UNKNOWN,
-    Gate.RECEIPT_EXPIRED,
-)
-
 
 def duty(view: ClusterView, node: str, now: datetime) -> Task:
     """Return what is to be done about the node; pauses, maintenance and other gates are not asked here."""
@@ -236,11 +226,11 @@ def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
         return False
     if incident.gate is Gate.WITHDRAWN:
         return node.failed  # it was reset, and is set again
-    if node.approval and node.approval.lets_pass(incident.gate.value, now):
+    if node.approval and node.approval.lets_pass(incident.gate, now):
         return True
     receipt = incident.receipt
     confirmed = receipt is not None and receipt.method == "operator" and receipt.valid(now)
-    return confirmed and incident.gate in ANSWERED_BY_A_RECEIPT
+    return confirmed and incident.gate.answered_by_a_receipt
 
 
 def _problem(view: ClusterView, node: str) -> str:

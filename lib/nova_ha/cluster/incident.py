@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from nova_ha.clock import from_stamp, to_stamp
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import AnyGate, Gate, gate_named
 from nova_ha.cluster.node import check_version
 from nova_ha.cluster.schema import BadValue, object_from, object_to
 
@@ -147,7 +147,7 @@ class Incident:
     before: IncidentState | None = None
     gate: Gate | None = None
     reason: str = ""
-    approved: tuple[str, ...] = ()
+    approved: tuple[AnyGate, ...] = ()
     approved_by: str = ""
     votes: Mapping[str, str] = field(default_factory=dict)
     receipt: Receipt | None = None
@@ -229,7 +229,7 @@ class Incident:
             "before": self.before.value if self.before else None,
             "gate": self.gate.value if self.gate else None,
             "reason": self.reason,
-            "approved": list(self.approved),
+            "approved": [gate.value for gate in self.approved],
             "approved_by": self.approved_by,
             "votes": dict(self.votes),
             "receipt": _receipt_to(self.receipt) if self.receipt else None,
@@ -256,7 +256,7 @@ def _incident(value: Mapping[str, Any]) -> Incident:
         before=IncidentState(before) if before else None,
         gate=Gate(gate) if gate else None,
         reason=_text(value.get("reason", "")),
-        approved=_texts(value.get("approved", [])),
+        approved=tuple(map(gate_named, _texts(value.get("approved", [])))),
         approved_by=_text(value.get("approved_by", "")),
         votes={_text(k): _text(v) for k, v in value.get("votes", {}).items()},
         receipt=_receipt(receipt) if receipt else None,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.cluster.gate import AnyGate, gate_named
 from nova_ha.cluster.schema import (
     LEFT,
     MISPLACED,
@@ -127,7 +128,7 @@ class Approval:
     by: str
     why: str
     until: datetime
-    gates: tuple[str, ...]
+    gates: tuple[AnyGate, ...]
 
     @classmethod
     def from_kv(cls, raw: bytes) -> Approval:
@@ -136,13 +137,15 @@ class Approval:
         gates = value.get("gates")
         if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
             raise BadValue("has no list of gates")
-        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), tuple(gates))
+        names = tuple(map(gate_named, gates))
+        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), names)
 
     def to_kv(self) -> bytes:
         """Write it."""
-        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": list(self.gates)})
+        names = [gate.value for gate in self.gates]
+        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": names})
 
-    def lets_pass(self, gate: str, now: datetime) -> bool:
+    def lets_pass(self, gate: AnyGate, now: datetime) -> bool:
         """True while the approval lasts and lists the gate."""
         return gate in self.gates and now < self.until
 

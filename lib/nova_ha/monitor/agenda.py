@@ -14,8 +14,6 @@ from nova_ha.monitor.look import Look
 from nova_ha.monitor.storm import Storm, storm
 from nova_ha.monitor.verdict import Hold, Keep, Verdict
 
-# Behind one of these a recovery that is due is not even looked at.
-STOPS_A_RECOVERY = (Gate.POLICY, Gate.PAUSED, Gate.MAINTENANCE)
 FINE = (Duty.DONE, Duty.WORKED_ON)
 
 
@@ -85,7 +83,7 @@ def _of_task(seen: Look, node: str, task: Task, counted: Storm) -> Item | None:
     if not task.duty.due:
         return Item(node, Urgency.FINE if task.duty in FINE else Urgency.WAITS, task.words)
     readings = gates(seen.view, seen.votes, node, seen.now, counted)
-    closed = [reading.closed for reading in readings if not reading.open and reading.gate in STOPS_A_RECOVERY]
+    closed = [reading.closed for reading in readings if not reading.open and reading.gate.stops_a_recovery]
     if closed:
         return Item(node, Urgency.WAITS, f"{task.words}; waits, {'; '.join(map(str, closed))}")
     return Item(node, Urgency.WAITS if task.duty is Duty.TRY_AGAIN else Urgency.DUE, task.words, start=True)

@@ -12,9 +12,6 @@ from nova_ha.monitor.storm import Storm
 from nova_ha.monitor.verdict import Count, Flip, GateReading, Hold, Keep, Verdict
 from nova_ha.probe.votes import Votes
 
-# Behind one of these nothing is known that could be counted.
-UNCOUNTABLE = (Gate.POLICY, Gate.UNREADABLE, Gate.NO_QUORUM)
-
 
 def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: Storm | None = None) -> Verdict:
     """Decide what is to become of the node's `number_fails` and `status/failed`.
@@ -30,8 +27,8 @@ def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: S
         return Count(0)
     readings = gates(view, votes, node, now, counted)
     closed = tuple(reading.closed for reading in readings if not reading.open)
-    if number is None or any(refusal.gate in UNCOUNTABLE for refusal in closed):
-        return Keep(tuple(refusal for refusal in closed if refusal.gate in UNCOUNTABLE))
+    if number is None or any(refusal.gate.uncountable for refusal in closed):
+        return Keep(tuple(refusal for refusal in closed if refusal.gate.uncountable))
     if number < view.policy.monitor_fail_threshold:
         return Count(number, closed)
     return Hold(number, closed) if closed else Flip(number, _approved(readings))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from nova_ha.clock import to_stamp
-from nova_ha.cluster.gate import APPROVABLE, Gate
+from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.view import ClusterView
 from nova_ha.monitor.storm import Storm, storm
@@ -38,7 +38,7 @@ def gates(
 def lets_pass(node: ComputeNode, gate: Gate, now: datetime) -> bool:
     """True while an operator's approval lets the gate pass for this node."""
     approval = node.approval
-    return approval is not None and gate in APPROVABLE and approval.lets_pass(gate.value, now)
+    return approval is not None and gate.approvable and approval.lets_pass(gate, now)
 
 
 def _with_approval(reading: GateReading, node: ComputeNode, now: datetime) -> GateReading:

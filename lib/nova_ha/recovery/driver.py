@@ -249,7 +249,7 @@ class Driver:
         return ComputeNode.from_entries(self.node.name, self._ask_consul(lambda: self._store.list(prefix)))
 
     def _maintained(self, node: ComputeNode) -> bool:
-        return node.maintained(self.earliest_now) and Gate.MAINTENANCE.value not in self.incident.approved
+        return node.maintained(self.earliest_now) and Gate.MAINTENANCE not in self.incident.approved
 
     def _commit(self, operations: Sequence[Operation]) -> Committed:
         try:

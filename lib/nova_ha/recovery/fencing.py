@@ -59,7 +59,7 @@ def fence(driver: Driver) -> None:
 def _refuse_a_storm(driver: Driver) -> None:
     """Raise NeedsOperator where too many were claimed while this one was; asked before its first command only."""
     incident = driver.incident
-    if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED.value not in incident.approved:
+    if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED not in incident.approved:
         view = driver.view_now()
         if closed := too_many_by_now(view, driver.node.name, driver.earliest_now):
             raise NeedsOperator(closed.gate, closed.why)
@@ -114,7 +114,7 @@ def _cut_and_prove(driver: Driver) -> Receipt:
 
 def _refuse_if_it_answers(driver: Driver) -> None:
     """Raise NeedsOperator where the host answers again: what cut its BMC off may have cut off the host as well."""
-    if Gate.ANSWERS.value in driver.incident.approved:
+    if Gate.ANSWERS in driver.incident.approved:
         return
     sight = driver.means.sight(driver.node, SIGHT_LIMIT_S)
     if sight.answer is Answer.ANSWERS:
@@ -211,7 +211,7 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if last != before and Gate.NOVA_REPORTS.value in driver.incident.approved:
+    if last != before and Gate.NOVA_REPORTS in driver.incident.approved:
         driver.note(f"nova-compute reported until the power was cut; now it must not for {REPORTS_HAVE_ENDED_S:g} s")
         _sleep(driver, REPORTS_HAVE_ENDED_S)
         before, last = last, _last_report(driver)

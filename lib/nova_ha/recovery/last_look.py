@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nova_ha.cluster.duty import duty
-from nova_ha.cluster.gate import APPROVABLE, Closed, Gate
+from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RESERVE_REASON
@@ -342,11 +342,11 @@ def _takes_servers(reading: ServiceReading | None) -> bool:
 
 
 def _approved(f: Findings, gate: Gate, node: ComputeNode, incident: Incident | None) -> bool:
-    if gate not in APPROVABLE:
+    if not gate.approvable:
         return False
-    if incident and gate.value in incident.approved:
+    if incident and gate in incident.approved:
         return True
-    return node.approval is not None and node.approval.lets_pass(gate.value, f.latest_now)
+    return node.approval is not None and node.approval.lets_pass(gate, f.latest_now)
 
 
 def _waits_for_another_word(f: Findings, incident: Incident) -> bool:
@@ -357,7 +357,7 @@ def _waits_for_another_word(f: Findings, incident: Incident) -> bool:
 
 def _with_the_clock(f: Findings, closed: Closed, node: ComputeNode, incident: Incident | None) -> Closed:
     """Say it where an operator's word would let the gate pass by our clock, and has expired by Nova's."""
-    approval, receipt, gate = node.approval, incident.receipt if incident else None, closed.gate.value
+    approval, receipt, gate = node.approval, incident.receipt if incident else None, closed.gate
     ended = []
     if approval and approval.lets_pass(gate, f.now) and not approval.lets_pass(gate, f.latest_now):
         ended.append("its approval")

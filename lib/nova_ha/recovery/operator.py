@@ -12,8 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from nova_ha.clock import Clock, to_stamp
-from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT
-from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
+from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PASS, Gate
 from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState, Receipt
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
@@ -37,9 +36,6 @@ from nova_ha.recovery.states import WORKING, Event, advance
 MAINTENANCE = "config/maintenance"
 DEFAULT_APPROVAL = timedelta(hours=1)
 DEFAULT_CONFIRMATION = timedelta(hours=1)
-
-# What asking for one more incident of the node answers by itself; how many others fail is another question.
-RETRY_LETS_PASS = (Gate.REPEAT, Gate.APPROVAL)
 
 
 @dataclass(frozen=True)
@@ -80,10 +76,10 @@ def approve(
     and it is refused where all are such.
     """
     until = _future(clock, until or clock.now() + DEFAULT_APPROVAL, "an approval")
-    if closed := [gate.value for gate in gates if gate not in APPROVABLE]:
+    if closed := [gate.value for gate in gates if not gate.approvable]:
         known = ", ".join(gate.value for gate in APPROVABLE)
         raise ConfigError(f"no approval lets {', '.join(closed)} pass", remedy=f"it may name {known}")
-    approval = Approval(_name(by), _words(why), until, tuple(gate.value for gate in gates)).to_kv()
+    approval = Approval(_name(by), _words(why), until, tuple(gates)).to_kv()
     view = read_view(store)
     named = [existing_compute_node(view, node) for node in dict.fromkeys(nodes)]
     busy = tuple(node.name for node in named if node.lock_session)
@@ -253,7 +249,7 @@ def _waiting_for_a_receipt(view: ClusterView, node: ComputeNode) -> tuple[OpenIn
         raise Refused(
             f"{node.key('status/failed')} is False: nobody goes on", remedy=f"`nova-ha node reset {node.name}`"
         )
-    if incident.gate not in ANSWERED_BY_A_RECEIPT:
+    if incident.gate is None or not incident.gate.answered_by_a_receipt:
         gate = incident.gate.value if incident.gate else "an unknown gate"
         raise Refused(
             f"{node.name} waits at {gate} ({incident.reason}): that it is off does not answer this",
@@ -276,7 +272,7 @@ def _retry_approval(clock: Clock, node: ComputeNode, by: str) -> Approval:
         by,
         "node retry",
         max(until, present.until) if present and given else until,
-        tuple(dict.fromkeys((*given, *(gate.value for gate in RETRY_LETS_PASS)))),
+        tuple(dict.fromkeys((*given, *RETRY_LETS_PASS))),
     )
 
 

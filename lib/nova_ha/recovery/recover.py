@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT, Duty, duties
+from nova_ha.cluster.duty import Duty, duties
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
@@ -183,7 +183,7 @@ def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claime
 
 def _ask(incident: Incident) -> None:
     """Notify, but only once where it is tried again and again and stops in the same way, as without Nova."""
-    again = incident.gate is not None and (incident.gate.ends_by_itself or incident.gate in ANSWERED_BY_A_RECEIPT)
+    again = incident.gate is not None and (incident.gate.ends_by_itself or incident.gate.answered_by_a_receipt)
     gate = f"{incident.gate.value if incident.gate else ''}: "
     answered = max((at for at, step in enumerate(incident.steps) if step.what.startswith(CONFIRMED)), default=0)
     asked = [
