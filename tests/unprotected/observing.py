@@ -16,7 +16,9 @@ ONE_IS_ENOUGH = Edit(
     VOTES, "return votes[quorum - 1] if len(votes) >= quorum else None", "return max(votes, default=None)"
 )
 NO_DATA_IS_FAILING = Edit(
-    VOTES, '        return None, f"no data ({report.why})"\n', '        return 9, f"no data ({report.why})"\n'
+    VOTES,
+    '        return None, f"no data ({report.why})", NoVote.NO_DATA\n',
+    '        return 9, f"no data ({report.why})", None\n',
 )
 EVERY_CALL_COUNTS = Edit(
     ASSESS,

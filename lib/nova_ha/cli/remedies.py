@@ -11,8 +11,8 @@ from nova_ha.cluster.schema import (
     CONFIG,
     HA_NODES,
     INCIDENTS_OPEN,
-    MISPLACED,
     RECOVERY_SEMAPHORE,
+    Fault,
     Problem,
     is_name,
 )
@@ -81,7 +81,7 @@ def remedy_in(view: ClusterView, gate: Gate | None, node: str) -> str:
 
 def mending(problem: Problem) -> str:
     """Return the command that mends a key: ours where there is one, Consul's own for a key set by hand."""
-    if problem.what.startswith(MISPLACED):
+    if problem.fault is Fault.MISPLACED:
         return f"`consul kv delete {problem.key}`"
     if problem.key.startswith(CONFIG):
         return _option_mending(problem.key)

@@ -149,12 +149,19 @@ APPROVABLE = (*APPROVED_BY_DEFAULT, *(gate for gate in Gate if gate.approvable a
 RETRY_LETS_PASS = tuple(gate for gate in Gate if Trait.RETRY_ANSWERS in gate.traits)
 
 
+class Cause(enum.Enum):
+    """Why a gate is closed, for what is decided on more than its name: never on the words."""
+
+    CLOCKS_DIFFER = "clocks-differ"  # an operator's word holds by our clock, and has ended by Nova's
+
+
 @dataclass(frozen=True)
 class Closed:
     """A gate that is closed, with the evidence in one line for the operator."""
 
     gate: Gate
     why: str
+    cause: Cause | None = None
 
     def __str__(self) -> str:
         return f"{self.gate.value}: {self.why}"

@@ -11,9 +11,9 @@ from nova_ha.clock import from_stamp, to_stamp
 from nova_ha.cluster.gate import AnyGate, gate_named
 from nova_ha.cluster.schema import (
     LEFT,
-    MISPLACED,
     MOST_LINE,
     BadValue,
+    Fault,
     HostName,
     Problem,
     check_name,
@@ -307,7 +307,8 @@ class _Reader:
         folder = leaf.rpartition("/")[0]
         while folder:
             if folder in self._asked:
-                yield Problem(self.prefix + leaf, f"{MISPLACED} {folder}, expected a value")
+                what = f"makes a folder of {folder}, expected a value"
+                yield Problem(self.prefix + leaf, what, Fault.MISPLACED)
             folder = folder.rpartition("/")[0]
 
     def indexes(self) -> dict[str, int]:

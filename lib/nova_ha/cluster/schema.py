@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from dataclasses import dataclass
 from typing import Any, NewType
@@ -66,8 +67,10 @@ def closed_incident(node: str, started: str) -> str:
     return f"{INCIDENTS_CLOSED}{node}/{started}"
 
 
-# What a key is said to do that lies below one which has a value of its own.
-MISPLACED = "makes a folder of"
+class Fault(enum.Enum):
+    """What is wrong with a key, where another mending depends on it than on the key's name."""
+
+    MISPLACED = "misplaced"  # it lies below a key that has a value of its own
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class Problem:
 
     key: str
     what: str
+    fault: Fault | None = None
 
     def __str__(self) -> str:
         return f"{self.key} {self.what}"

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode, HANode
@@ -26,7 +26,7 @@ from nova_ha.cluster.session import Session
 from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import ConfigError
-from nova_ha.recovery.last_look import BY_NOVAS_CLOCK, Findings
+from nova_ha.recovery.last_look import Findings
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
 
@@ -247,19 +247,12 @@ def open_for_operator(means: Means, findings: Findings, node: ComputeNode, close
     """
     opened = findings.view.incidents.get(node.name)
     incident = (opened.incident if opened else None) or new_incident(findings, node)
-    news = BY_NOVAS_CLOCK in closed.why and BY_NOVAS_CLOCK not in incident.reason
+    news = closed.cause is Cause.CLOCKS_DIFFER and incident.cause is not Cause.CLOCKS_DIFFER
     waits = incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate
     if waits and node.recovered and not news:
         return Opened.STANDS
-    before = incident.before if incident.state is IncidentState.NEEDS_OPERATOR else incident.state
-    waiting = replace(
-        incident,
-        state=IncidentState.NEEDS_OPERATOR,
-        before=before,
-        gate=closed.gate,
-        reason=closed.why,
-        nova_host=incident.nova_host or node.nova_host or "",
-    ).noting(means.clock.now(), means.me, str(closed))
+    named = replace(incident, nova_host=incident.nova_host or node.nova_host or "")
+    waiting = named.asking(closed).noting(means.clock.now(), means.me, str(closed))
     outcome = means.store.commit(
         [
             *as_read(findings.view, node),

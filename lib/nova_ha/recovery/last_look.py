@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from nova_ha.cluster.duty import duty
-from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RESERVE_REASON
@@ -29,7 +29,6 @@ BMC_LIMIT_S = 5.0
 # Nova's stamps have whole seconds, and so has the Date of its answers.
 STAMP_RESOLUTION_S = 1.0
 CLOCKS_DIFFER = timedelta(seconds=60)
-BY_NOVAS_CLOCK = "by Nova's clock"
 OUR_REASON = "nova-ha:"
 NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
 
@@ -149,7 +148,9 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
             return Ask(Closed(Gate.NOT_SILENT, f"its BMC reads off, but {why}"))
         return Go()  # its power is read again, by the driver
     if receipt is None and incident and _waits_for_another_word(findings, incident):
-        return Ask(_with_the_clock(findings, Closed(Gate.RECEIPT_EXPIRED, incident.reason), node, incident))
+        return Ask(
+            _with_the_clock(findings, Closed(Gate.RECEIPT_EXPIRED, incident.reason, incident.cause), node, incident)
+        )
     passed = []
     # A human's word that it is off is no reason to overlook that it lives. Where that word has expired the driver
     # proves it anew, by the BMC.
@@ -363,10 +364,11 @@ def _with_the_clock(f: Findings, closed: Closed, node: ComputeNode, incident: In
         ended.append("its approval")
     if receipt and receipt.method == "operator" and receipt.valid(f.now) and not receipt.valid(f.latest_now):
         ended.append("the word that it is off")
-    if not ended or BY_NOVAS_CLOCK in closed.why:
+    if not ended or closed.cause is Cause.CLOCKS_DIFFER:
         return closed
     ahead = f"which is {(f.latest_now - f.now).total_seconds():.0f} s ahead of that of {f.me}: set the clocks"
-    return Closed(closed.gate, f"{closed.why}; {' and '.join(ended)} has ended {BY_NOVAS_CLOCK}, {ahead}")
+    why = f"{closed.why}; {' and '.join(ended)} has ended by Nova's clock, {ahead}"
+    return Closed(closed.gate, why, Cause.CLOCKS_DIFFER)
 
 
 def _few(names: set[str]) -> str:

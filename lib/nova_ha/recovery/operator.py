@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from nova_ha.clock import Clock, to_stamp
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PASS, Gate
-from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState, Receipt
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
 from nova_ha.cluster.schema import (
@@ -156,7 +156,8 @@ def confirm_off(
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it asks for you")
     opened, incident = _waiting_for_a_receipt(view, node)
-    told = replace(incident, receipt=receipt).noting(clock.now(), by, f"{CONFIRMED} until {to_stamp(until)}: {why}")
+    vouched = replace(incident, receipt=receipt, asked={})
+    told = vouched.noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
     write = cas(open_incident(name), told.to_kv(), opened.index)
     commit(store, [lock_free(node), _as_read(node, "status/failed"), write, wake()])
     return receipt

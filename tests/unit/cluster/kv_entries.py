@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 
 from hypothesis import strategies as st
-from nova_ha.cluster.gate import Gate, gate_named
+from nova_ha.cluster.gate import Cause, Gate, gate_named
 from nova_ha.cluster.incident import (
     ENDS,
     Incident,
@@ -116,6 +116,8 @@ incidents = st.builds(
     before=st.none() | states.filter(lambda state: state not in ENDS),
     gate=st.none() | st.sampled_from(Gate),
     reason=words,
+    cause=st.none() | st.sampled_from(Cause),
+    asked=st.dictionaries(gates, st.integers(0, 99), max_size=3),
     approved=st.lists(gates, max_size=3).map(tuple),
     approved_by=words,
     votes=st.dictionaries(words, words, max_size=3),

@@ -46,3 +46,8 @@ def test_a_gate_of_a_newer_version_is_kept_in_an_incident_and_shown() -> None:
     assert again.approved == incident.approved
     assert json.loads(again.to_kv())["approved"] == ["repeat", "too-hot"]
     assert "Approved by ann: repeat, too-hot" in list(lines(again, NOW + timedelta(hours=1)))
+
+
+def test_a_cause_of_a_newer_version_makes_no_incident_unreadable() -> None:
+    written = json.dumps({**an_incident().to_values(), "cause": "too-hot"}).encode()
+    assert Incident.from_kv(written).cause is None

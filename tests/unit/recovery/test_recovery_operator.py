@@ -302,10 +302,11 @@ def test_ending_no_maintenance_does_nothing(world: World) -> None:
 @pytest.mark.fault(37)
 @pytest.mark.parametrize("gate", [gate for gate in Gate if gate.answered_by_a_receipt])
 def test_the_operators_word_is_a_receipt_with_an_end(world: World, gate: Gate) -> None:
-    given(world, a_waiting_incident(gate=gate))
+    given(world, a_waiting_incident(gate=gate, asked={gate: 3}))
     receipt = confirm_off(world.store, world.clock, "c1", by="ann", why="pulled the plug")
     incident = world.incident("c1")
     assert incident is not None
+    assert incident.asked == {}
     assert incident.receipt == receipt == Receipt("operator", "ann", NOW, until=NOW + HOUR, why="pulled the plug")
     assert incident.state is IncidentState.NEEDS_OPERATOR
     assert "ann" in incident.steps[-1].by
