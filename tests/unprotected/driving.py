@@ -174,9 +174,9 @@ REMOVALS: tuple[Removal, ...] = (
         "a name that two nodes share takes both out",
         Edit("lib/nova_ha/cluster/view.py", "if len(names) > 1 or len(holders) > 1 else ()", "if False else ()"),
         Edit(
-            "lib/nova_ha/recovery/last_look.py",
-            "    if len(view.ha_nodes) > 1 and (own := _own_host(findings, node)):\n",
-            "    if own := None:\n",
+            "lib/nova_ha/recovery/gates.py",
+            "    return _own_host_read(case) if len(case.findings.view.ha_nodes) > 1 else None\n",
+            "    return None\n",
         ),
         tests="test_fault_drivers.py::test_an_ha_node_that_fails_itself_is_not_fenced_by_its_own_handler",
     ),

@@ -45,7 +45,7 @@ def _ssh_remedy(name: str, why: str) -> str:
 def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
     """Read power and identity at every BMC; return the findings, and the identities of those that show one."""
     from nova_ha.power import BMCAddress
-    from nova_ha.power.identity import same_identity
+    from nova_ha.power.identity import Match, compared
     from nova_ha.power.sweep import sweep
 
     bmcs = {name: node.bmc for name, node in view.compute_nodes.items() if node.bmc}
@@ -58,7 +58,7 @@ def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
         if seen.trouble:
             remedy = f"mend it with `nova-ha node set {name} --bmc-...`; `nova-ha check bmc {name}`"
             found.append(bad("BMC", name, f"{where}: {seen.trouble}: it cannot be fenced", remedy))
-        elif bmc.identity and not (seen.identity and same_identity(bmc.identity, seen.identity)):
+        elif bmc.identity and compared(bmc.identity, seen.identity) is not Match.EQUAL:
             words = f"{where} is {seen.identity or 'without identity'}, recorded is {bmc.identity}"
             remedy = f"if the BMC was replaced: `nova-ha node set {name} --probe`; else mend --bmc-ip"
             found.append(bad("BMC", name, words, remedy))

@@ -74,8 +74,7 @@ def remedy(gate: Gate | None, node: str) -> str:
 
 def remedy_in(view: ClusterView, gate: Gate | None, node: str) -> str:
     """Return what helps this node, where it is its keys with the command that mends the first one."""
-    opened = view.incidents.get(node)
-    bad = [*view.problems_of(node), *([opened.problem] if opened and opened.problem else [])]
+    bad = view.all_problems_of(node)
     return mending(bad[0]) if gate is Gate.UNREADABLE and bad else remedy(gate, node)
 
 

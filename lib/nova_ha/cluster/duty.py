@@ -234,9 +234,7 @@ def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
 
 
 def _problem(view: ClusterView, node: str) -> str:
-    opened = view.incidents.get(node)
-    found = [*view.problems_of(node), *([opened.problem] if opened and opened.problem else [])]
-    return "; ".join(map(str, found))
+    return "; ".join(map(str, view.all_problems_of(node)))
 
 
 def _facts(view: ClusterView, node: str) -> dict[str, str]:

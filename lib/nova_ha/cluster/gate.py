@@ -153,6 +153,22 @@ class Cause(enum.Enum):
     """Why a gate is closed, for what is decided on more than its name: never on the words."""
 
     CLOCKS_DIFFER = "clocks-differ"  # an operator's word holds by our clock, and has ended by Nova's
+    # answers: by whom a sign of life was seen, or that nobody here can tell
+    SEEN_AGAIN = "seen-again"
+    ANSWERS_SSH = "answers-ssh"
+    CANNOT_TELL = "cannot-tell"
+    # withdrawn: by the key, or in the record
+    FAILED_RESET = "failed-reset"
+    INCIDENT_OVER = "incident-over"
+    # runtime-config
+    NAME_MISSING = "name-missing"
+    UNKNOWN_TO_NOVA = "unknown-to-nova"
+    # maintenance: there was one
+    ENDED = "ended"
+    # max-failed: by all that the monitor counts
+    FAIL_TOGETHER = "fail-together"
+    # nova-reports: it was looked at twice
+    STILL_REPORTS = "still-reports"
 
 
 @dataclass(frozen=True)

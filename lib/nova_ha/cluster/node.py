@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from nova_ha.clock import from_stamp, to_stamp
-from nova_ha.cluster.gate import AnyGate, gate_named
+from nova_ha.cluster.gate import AnyGate, Gate, gate_named
 from nova_ha.cluster.schema import (
     LEFT,
     MOST_LINE,
@@ -208,6 +208,10 @@ class ComputeNode:
     def maintained(self, now: datetime) -> bool:
         """True while the maintenance lasts."""
         return self.maintenance is not None and now < self.maintenance.until
+
+    def lets_pass(self, gate: Gate, now: datetime) -> bool:
+        """True while an operator's approval lets the gate pass for this node."""
+        return self.approval is not None and gate.approvable and self.approval.lets_pass(gate, now)
 
     @classmethod
     def from_entries(cls, name: str, entries: Sequence[Entry]) -> ComputeNode:

@@ -32,8 +32,10 @@ LEFT = "internal/left"
 LOCK = "internal/.lock"
 APPROVAL = "config/approval"
 
-# Nova's disabled_reason of an HA node that is kept free; only a service disabled with exactly this is enabled.
-RESERVE_REASON = "nova-ha: reserve"
+# What Nova's disabled_reason begins with where it is ours.
+OUR_REASON = "nova-ha:"
+# That of an HA node that is kept free; only a service disabled with exactly this is enabled.
+RESERVE_REASON = f"{OUR_REASON} reserve"
 
 # What `consul lock` puts on its keys, and refuses to touch a key without: so our locks exclude it, and it us.
 LOCK_FLAGS = 0x2DDCCBC058A50C18

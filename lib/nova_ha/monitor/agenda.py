@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from nova_ha.cluster.duty import Duty, Task, duties
 from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.reading import paused_words
+from nova_ha.cluster.together import Together
 from nova_ha.monitor.gates import gates
 from nova_ha.monitor.look import Look
-from nova_ha.monitor.storm import Storm, storm
+from nova_ha.monitor.storm import storm
 from nova_ha.monitor.verdict import Hold, Keep, Verdict
 
 FINE = (Duty.DONE, Duty.WORKED_ON)
@@ -61,7 +63,7 @@ def _of_all(seen: Look, verdicts: Mapping[str, Verdict]) -> Iterator[Item]:
         yield Item("", Urgency.WAITS, f"no recovery is started: {bad}; when none runs, `consul kv delete {bad.key}`")
     if seen.view.paused:
         pause = seen.view.pause
-        yield Item("", Urgency.WAITS, f"paused by {pause.by if pause else 'unknown'}: `nova-ha resume` ends it")
+        yield Item("", Urgency.WAITS, paused_words(pause.by if pause else "unknown"))
     blind = [(node, refusal) for node, refusal in _not_counted(verdicts) if refusal.gate is Gate.NO_QUORUM]
     by_words: dict[str, list[str]] = defaultdict(list)
     for node, refusal in blind:
@@ -77,7 +79,7 @@ def _not_counted(verdicts: Mapping[str, Verdict]) -> Iterator[tuple[str, Closed]
             yield node, refusal
 
 
-def _of_task(seen: Look, node: str, task: Task, counted: Storm) -> Item | None:
+def _of_task(seen: Look, node: str, task: Task, counted: Together) -> Item | None:
     if task.duty is Duty.NOTHING:
         return None
     if not task.duty.due:

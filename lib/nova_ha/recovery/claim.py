@@ -26,7 +26,7 @@ from nova_ha.cluster.session import Session
 from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import ConfigError
-from nova_ha.recovery.last_look import Findings
+from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
 

@@ -19,8 +19,8 @@ from nova_ha.compute import Compute
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
 from nova_ha.probe.votes import NodeVotes, read_votes
 from nova_ha.recovery.claim import RECOVERED, Claimed, recovered_set, released
+from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.history import into_history, last_incident
-from nova_ha.recovery.last_look import Findings
 from nova_ha.recovery.means import Halted, Means, NeedsOperator
 from nova_ha.recovery.states import Event, advance, stop
 

@@ -9,12 +9,15 @@ from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt
+from nova_ha.cluster.reading import in_words
+from nova_ha.cluster.together import before_the_fence
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, PowerState
-from nova_ha.power.identity import same_identity
+from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.findings import BMC_LIMIT_S, SIGHT_LIMIT_S
 from nova_ha.recovery.force_down import current_service
-from nova_ha.recovery.last_look import BMC_LIMIT_S, SIGHT_LIMIT_S, too_many_by_now
+from nova_ha.recovery.gates import max_failed
 from nova_ha.recovery.means import Answer, Halted, NeedsOperator, Sight
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.silence import REPORTS_HAVE_ENDED_S
@@ -61,8 +64,9 @@ def _refuse_a_storm(driver: Driver) -> None:
     incident = driver.incident
     if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED not in incident.approved:
         view = driver.view_now()
-        if closed := too_many_by_now(view, driver.node.name, driver.earliest_now):
-            raise NeedsOperator(closed.gate, closed.why)
+        found = max_failed(before_the_fence(view, driver.earliest_now, driver.node.name), driver.node)
+        if found.shut:
+            raise NeedsOperator(found.gate, in_words(found))
 
 
 def _renew(driver: Driver, expired: Receipt) -> None:
@@ -165,7 +169,7 @@ def _compared(driver: Driver, bmc: BMC) -> str:
         raise NeedsOperator(Gate.BMC_UNREACHABLE, str(error)) from error
     if not expected:
         return f"identity {found or 'unknown'}, none recorded to compare"
-    if not found or not same_identity(expected, found):
+    if compared(expected, found) is not Match.EQUAL:
         raise NeedsOperator(
             Gate.BMC_IDENTITY, f"the BMC at {_address(driver)} is {found or 'nameless'}, expected {expected}"
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nova_ha.cluster.gate import Gate
 from nova_ha.errors import BMCError
 from nova_ha.power import BMC, PowerReading, PowerState
-from nova_ha.power.identity import same_identity
+from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.means import NeedsOperator
 
@@ -128,7 +128,7 @@ class PowerWatch:
             found = bmc.identity(READING_LIMIT_S)
         except BMCError as error:
             return str(error)
-        if found and same_identity(expected, found):
+        if compared(expected, found) is Match.EQUAL:
             return ""
         return f"its BMC is {found or 'nameless'}, expected {expected}"
 

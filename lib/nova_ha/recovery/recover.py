@@ -19,9 +19,10 @@ from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.evacuation import evacuate
 from nova_ha.recovery.fencing import fence
+from nova_ha.recovery.findings import Findings, look
 from nova_ha.recovery.finish import finish, in_words
 from nova_ha.recovery.force_down import force_down
-from nova_ha.recovery.last_look import Ask, Findings, Go, LookAgain, Outcome, Wait, decide, decide_again, look
+from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide, decide_again
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.notify import notify
 

@@ -13,7 +13,7 @@ from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import existing_compute_node, wake
-from nova_ha.cluster.schema import APPROVAL, LEFT, LOCK, RESERVE_REASON, flag_to, open_incident
+from nova_ha.cluster.schema import APPROVAL, LEFT, LOCK, OUR_REASON, RESERVE_REASON, flag_to, open_incident
 from nova_ha.cluster.session import LockLost, Session
 from nova_ha.cluster.store import Operation, Rejected, Store, cas, delete, delete_cas, lock, unchanged
 from nova_ha.cluster.view import ClusterView, read_view
@@ -21,7 +21,7 @@ from nova_ha.compute import Compute, ComputeService, Migration, MigrationStatus,
 from nova_ha.errors import ConfigError, HAError, NovaError, OutcomeUnknown, Refused, TryAgain
 from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.claim import owner_freed
-from nova_ha.recovery.last_look import OUR_REASON, SIGHT_LIMIT_S
+from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.means import Answer, Sight
 from nova_ha.recovery.operator import archived, refuse_if_worked_on
 from nova_ha.recovery.states import WORKING

@@ -18,7 +18,8 @@ from nova_ha.cluster.schema import Problem
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes
-from nova_ha.recovery.last_look import Ask, Findings, Go, LookAgain, Outcome, Wait, decide
+from nova_ha.recovery.findings import Findings
+from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide
 from nova_ha.recovery.means import Answer, Sight
 
 BMC = BMCConfig("127.0.0.9", "admin", "secret", identity="guid-c1")
