@@ -123,7 +123,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         15,
         "a claim depends on what was read",
-        Edit(CLAIM, '        unchanged(node.key("config/maintenance"), node.index("config/maintenance")),\n', ""),
+        Edit(CLAIM, "        unchanged(node.key(MAINTENANCE), node.index(MAINTENANCE)),\n", ""),
         tests=(
             "test_fault_consul.py::test_what_an_operator_decided_between_the_look_and_the_claim_counts",
             "recovery/test_recovery_whole.py::"

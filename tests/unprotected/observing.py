@@ -270,7 +270,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         28,
         "a flag that breaks under a driver stops it",
-        Edit("lib/nova_ha/recovery/driver.py", 'p.key == self.node.key("status/failed")', "not p.key"),
+        Edit("lib/nova_ha/recovery/driver.py", "p.key == self.node.key(FAILED)", "not p.key"),
         Edit(
             "lib/nova_ha/recovery/driver.py",
             "        if not node.failed:\n            raise",

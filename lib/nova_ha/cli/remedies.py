@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import (
+    APPROVAL,
     COMPUTE_NODES,
     CONFIG,
     HA_NODES,
     INCIDENTS_OPEN,
+    MAINTENANCE,
     RECOVERY_SEMAPHORE,
     Fault,
     Problem,
@@ -60,8 +62,8 @@ REMEDIES: Mapping[Gate, str] = {
 
 # Keys that a command of the operator writes, or removes, whatever is in them.
 OPERATORS_OWN = {
-    "config/approval": "`nova-ha approve {node}`",
-    "config/maintenance": "`nova-ha node maintenance {node} --end`",
+    APPROVAL: "`nova-ha approve {node}`",
+    MAINTENANCE: "`nova-ha node maintenance {node} --end`",
 }
 
 

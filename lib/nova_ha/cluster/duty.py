@@ -10,6 +10,7 @@ from datetime import datetime
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.schema import FAILED, RECOVERED
 from nova_ha.cluster.view import ClusterView
 
 
@@ -215,7 +216,7 @@ def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
     if not any(name == node.name for name, _ in view.closed):
         return Stage.NONE
     # Consul's indexes are the only order that does not hang on anybody's clock.
-    again = node.index("status/failed") > node.index("status/recovered")
+    again = node.index(FAILED) > node.index(RECOVERED)
     if again:
         return Stage.PAST_FAILURE
     return Stage.LEFT_BEHIND if view.left_behind.get(node.name) else Stage.PAST

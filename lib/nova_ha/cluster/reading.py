@@ -12,6 +12,7 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.printable import first_few
 
 NAMES_SHOWN = 5
 
@@ -130,13 +131,6 @@ def in_words(reading: GateReading) -> str:
     return line + (reading.clocks.in_words() if reading.clocks else "")
 
 
-def few(names: Collection[str]) -> str:
-    """Return the first of the names, in order, and how many more there are."""
-    shown = sorted(names)
-    more = f" and {len(shown) - NAMES_SHOWN} more" if len(shown) > NAMES_SHOWN else ""
-    return ", ".join(shown[:NAMES_SHOWN]) + more
-
-
 def paused_words(by: str, why: str = "") -> str:
     """Return who lets everything stand still, and what ends it."""
     return f"paused by {by}{_noted(why)}: `nova-ha resume` ends it"
@@ -190,7 +184,7 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     (Gate.MAX_FAILED, Cause.FAIL_TOGETHER): "{counted}",
     (Gate.MAX_FAILED, _O): "at most {most} fail together",
     (Gate.MAX_FAILED, _C): lambda nodes, limit, most: (
-        f"{len(nodes)} nodes failed together, {limit} allowed: {few(nodes)}"
+        f"{len(nodes)} nodes failed together, {limit} allowed: {first_few(sorted(nodes), NAMES_SHOWN)}"
     ),
     (Gate.NOVA_AWAY, _O): "{services} nova-compute services",
     (Gate.NOVA_AWAY, _C): "{trouble}",

@@ -28,9 +28,16 @@ CLUSTER_CHECK = "nova-ha-cluster"
 
 # The leaf of a compute node that says that its Consul agent had left on purpose when it began to fail.
 LEFT = "internal/left"
-# Leaves of a node: the lock of whoever works on it, and what the operator lets pass.
+# Leaves of a node: the lock of whoever works on it, what the operator lets pass, and until when it is left alone.
 LOCK = "internal/.lock"
 APPROVAL = "config/approval"
+MAINTENANCE = "config/maintenance"
+# Leaves of a compute node: what the monitor counts and sets, and what the claim of a recovery sets.
+NUMBER_FAILS = "internal/number_fails"
+FAILED = "status/failed"
+RECOVERED = "status/recovered"
+# The leaf of an HA node that a driver there works, or that it is reserved by hand.
+IN_USE = "status/in_use"
 
 # What Nova's disabled_reason begins with where it is ours.
 OUR_REASON = "nova-ha:"

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.view import ClusterView
+from nova_ha.printable import first_few
 
 NAMES_SHOWN = 8
 
@@ -27,10 +28,8 @@ class Together:
     @property
     def words(self) -> str:
         """Who counts, and the limit, in one line."""
-        shown = [f"{node} {why}" for node, why in sorted(self.nodes.items())][:NAMES_SHOWN]
-        more = f" and {len(self.nodes) - NAMES_SHOWN} more" if len(self.nodes) > NAMES_SHOWN else ""
-        listed = f": {', '.join(shown)}{more}" if shown else ""
-        return f"{len(self.nodes)} compute nodes count, at most {self.limit} may{listed}"
+        shown = first_few([f"{node} {why}" for node, why in sorted(self.nodes.items())], NAMES_SHOWN)
+        return f"{len(self.nodes)} compute nodes count, at most {self.limit} may" + (f": {shown}" if shown else "")
 
 
 def before_any_is_set_failed(view: ClusterView, now: datetime, failing: Collection[str]) -> Together:

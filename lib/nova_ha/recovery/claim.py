@@ -12,8 +12,12 @@ from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.schema import (
     APPROVAL,
+    FAILED,
+    IN_USE,
     LOCK,
+    MAINTENANCE,
     PAUSED,
+    RECOVERED,
     RECOVERY_SEMAPHORE,
     SessionID,
     compute_node,
@@ -29,9 +33,6 @@ from nova_ha.errors import ConfigError
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
-
-IN_USE = "status/in_use"
-RECOVERED = "status/recovered"
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _claim_with(
 def as_read(view: ClusterView, node: ComputeNode) -> Sequence[Operation]:
     """Return the operations that let a transaction pass only if nobody changed what allowed it."""
     return [
-        unchanged(node.key("status/failed"), node.index("status/failed")),
-        unchanged(node.key("config/maintenance"), node.index("config/maintenance")),
+        unchanged(node.key(FAILED), node.index(FAILED)),
+        unchanged(node.key(MAINTENANCE), node.index(MAINTENANCE)),
         unchanged(PAUSED, view.pause_index),
     ]
 
@@ -128,7 +129,7 @@ def recovered_set(node: ComputeNode) -> Sequence[Operation]:
     An equal value would leave the index as it was.
     """
     key, index = node.key(RECOVERED), node.index(RECOVERED)
-    if node.recovered and index < node.index("status/failed"):
+    if node.recovered and index < node.index(FAILED):
         return [cas(key, flag_to(False), index), put(key, flag_to(True))]
     return [cas(key, flag_to(True), index)]
 

@@ -10,6 +10,7 @@ from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
+from nova_ha.cluster.limits import NOVA_PATIENCE_S
 from nova_ha.cluster.reading import GateReading, in_words
 from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, ServiceReading, VMState
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
@@ -26,7 +27,6 @@ from nova_ha.recovery.targets import targets
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
-NOVA_PATIENCE_S = 90.0
 
 
 def evacuate(driver: Driver) -> None:

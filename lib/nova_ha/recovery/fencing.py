@@ -9,13 +9,14 @@ from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt
+from nova_ha.cluster.limits import BMC_READING_S, CALL_S
 from nova_ha.cluster.reading import in_words
 from nova_ha.cluster.together import before_the_fence
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.findings import BMC_LIMIT_S, SIGHT_LIMIT_S
+from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.force_down import current_service
 from nova_ha.recovery.gates import max_failed
 from nova_ha.recovery.means import Answer, Halted, NeedsOperator, Sight
@@ -25,7 +26,6 @@ from nova_ha.recovery.states import Event
 
 log = logging.getLogger(__name__)
 
-COMMAND_LIMIT_S = 8.0
 BETWEEN_READINGS_S = 2.0
 MOST_BETWEEN_ATTEMPTS_S = 30.0
 SIGHT_TRIES = 5
@@ -134,9 +134,9 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     identity = _compared(driver, bmc)
     what = f"power off to the BMC at {_address(driver)}, attempt {attempt}"
     driver.reached(Event.POWER_OFF_INTENDED, f"sending {what}")
-    driver.before_effect(COMMAND_LIMIT_S)
+    driver.before_effect(CALL_S)
     try:
-        bmc.power_off(COMMAND_LIMIT_S)
+        bmc.power_off(CALL_S)
         log.info("host=%s step=fencing %s: taken", driver.node.name, what)
     except OutcomeUnknown as error:
         log.warning("host=%s step=fencing %s: %s; reading the power", driver.node.name, what, error)
@@ -152,7 +152,7 @@ def _refuse_unless_off(driver: Driver, bmc: BMC, error: BMCError) -> None:
 
     A BMC that answers, and refuses, is not one to wait for: it would refuse again.
     """
-    reading = bmc.power(BMC_LIMIT_S)
+    reading = bmc.power(BMC_READING_S)
     if reading.state is PowerState.UNKNOWN:
         raise NeedsOperator(Gate.BMC_UNREACHABLE, str(error)) from error
     if reading.state is PowerState.ON:
@@ -164,7 +164,7 @@ def _compared(driver: Driver, bmc: BMC) -> str:
     """Return what the receipt says of the BMC's identity. Raises NeedsOperator where it is another system's."""
     expected = driver.node.bmc.identity if driver.node.bmc else None
     try:
-        found = bmc.identity(BMC_LIMIT_S)
+        found = bmc.identity(BMC_READING_S)
     except BMCError as error:
         raise NeedsOperator(Gate.BMC_UNREACHABLE, str(error)) from error
     if not expected:
@@ -181,7 +181,7 @@ def _read_back(driver: Driver, bmc: BMC, until: float) -> Sequence[Reading]:
     clock, needed = driver.means.clock, driver.policy.fence_confirmations
     off: list[Reading] = []
     while True:
-        reading = bmc.power(BMC_LIMIT_S)
+        reading = bmc.power(BMC_READING_S)
         taken = Reading(clock.now(), reading.state.value, reading.why)
         off = [*off, taken] if reading.state is PowerState.OFF else []
         noting = clock.monotonic()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from nova_ha.cluster.limits import BMC_READING_S
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.semaphore import Semaphore
 from nova_ha.cluster.view import ClusterView, read_view
@@ -20,7 +21,6 @@ from nova_ha.recovery.means import Means, Sight
 T = TypeVar("T")
 
 SIGHT_LIMIT_S = 1.0
-BMC_LIMIT_S = 5.0
 CLOCKS_DIFFER = timedelta(seconds=60)
 NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
 
@@ -103,7 +103,7 @@ def _bmc_read(means: Means, node: ComputeNode) -> tuple[tuple[str | None, PowerR
         return (None, PowerReading(PowerState.UNKNOWN, "no BMC keys")), "no BMC keys"
     bmc = means.bmc(node)
     try:
-        identity, trouble = bmc.identity(BMC_LIMIT_S), ""
+        identity, trouble = bmc.identity(BMC_READING_S), ""
     except BMCError as error:
         return (None, PowerReading(PowerState.UNKNOWN, str(error))), str(error)
-    return (identity, bmc.power(BMC_LIMIT_S)), trouble
+    return (identity, bmc.power(BMC_READING_S)), trouble

@@ -18,10 +18,13 @@ from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
 from nova_ha.cluster.schema import (
     APPROVAL,
+    FAILED,
     LOCK,
+    MAINTENANCE,
     MAX_OPERATIONS,
     MOST_LINE,
     PAUSED,
+    RECOVERED,
     BadValue,
     flag_to,
     line_from,
@@ -33,7 +36,6 @@ from nova_ha.errors import ConfigError, Refused, TryAgain
 from nova_ha.recovery.history import into_history
 from nova_ha.recovery.states import WORKING, Event, advance
 
-MAINTENANCE = "config/maintenance"
 DEFAULT_APPROVAL = timedelta(hours=1)
 DEFAULT_CONFIRMATION = timedelta(hours=1)
 
@@ -159,7 +161,7 @@ def confirm_off(
     vouched = replace(incident, receipt=receipt, asked={})
     told = vouched.noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
     write = cas(open_incident(name), told.to_kv(), opened.index)
-    commit(store, [lock_free(node), _as_read(node, "status/failed"), write, wake()])
+    commit(store, [lock_free(node), _as_read(node, FAILED), write, wake()])
     return receipt
 
 
@@ -180,8 +182,8 @@ def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
     lets_pass = _retry_approval(clock, node, _name(by))
     operations = [
         lock_free(node),
-        _as_read(node, "status/failed"),
-        cas(node.key("status/recovered"), flag_to(False), node.index("status/recovered")),
+        _as_read(node, FAILED),
+        cas(node.key(RECOVERED), flag_to(False), node.index(RECOVERED)),
         cas(node.key(APPROVAL), lets_pass.to_kv(), node.index(APPROVAL)),
         *(archived(store, clock, opened, by, "node retry") if opened else [unchanged(open_incident(name), 0)]),
         wake(),

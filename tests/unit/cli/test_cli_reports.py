@@ -174,9 +174,7 @@ def test_a_plan_shows_all_closed_gates_and_not_only_the_first(nova_ha: Operator,
     assert closed == {"paused", "approval", "bmc-identity", "disabled-by-other"}
 
 
-def test_a_plan_shows_the_gates_that_the_decision_goes_through_in_their_order(
-    nova_ha: Operator, world: World
-) -> None:
+def test_a_plan_shows_the_gates_that_the_decision_goes_through_in_order(nova_ha: Operator, world: World) -> None:
     nova_ha.well("config", "set", "recovery/mode", "approve")
     nova_ha.well("pause", "--by", "bob", "--why", "switches")
     world.hang("c1")
