@@ -19,7 +19,7 @@ KEYS_AT_ONCE = 16
 
 def ssh_findings(view: ClusterView) -> Iterator[Finding]:
     """Log in to every node, twice where that was not clear, and yield how it went."""
-    from nova_ha.probe.sighting import State
+    from nova_ha.probe.sighting import Met, State
     from nova_ha.probe.ssh import sweep
 
     nodes = {name: node.ssh for name, node in view.compute_nodes.items()}
@@ -33,11 +33,11 @@ def ssh_findings(view: ClusterView) -> Iterator[Finding]:
         elif seen.state is State.WELL:
             yield warning("SSH", name, f"login as {where}, but no host key is recorded", "`nova-ha doctor --record`")
         else:
-            yield bad("SSH", name, f"{where}: {seen.why}", _ssh_remedy(name, seen.why))
+            yield bad("SSH", name, f"{where}: {seen.why}", _ssh_remedy(name, seen.met is Met.KEYS))
 
 
-def _ssh_remedy(name: str, why: str) -> str:
-    if "key" in why:
+def _ssh_remedy(name: str, keys: bool) -> str:
+    if keys:
         return f"if the host was installed anew: `nova-ha node set {name} --probe`; else find out who answers there"
     return f"bring the host up, or mend it with `nova-ha node set {name} --ssh-...`; `nova-ha check ssh {name}`"
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.sighting import Sighting, State, failing, unknown
+from nova_ha.probe.sighting import Met, Sighting, State, failing, unknown
 from nova_ha.probe.silence import still_connecting
 
 # sshd says these instead of a banner, before it closes: the host is alive, and turns us away for a while.
@@ -20,8 +20,6 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENE
 
 # A host whose connection took all the time that it had for a banner is not known to be silent.
 LEAST_S = 0.2
-NO_BANNER = "no banner"
-NOT_OURS = "this machine cannot connect: "
 TOO_SLOW = "not finished in time, but not silent either"
 
 Address = tuple[int, Any]
@@ -45,7 +43,7 @@ async def reach(config: SSHConfig, limit_s: float) -> socket.socket | Sighting:
         if isinstance(last, socket.socket):
             return last
         # An address that this machine cannot even try takes nothing back of what another one has shown.
-        if not (isinstance(seen, Sighting) and seen.state is State.FAILING and last.why.startswith(NOT_OURS)):
+        if not (isinstance(seen, Sighting) and seen.state is State.FAILING and last.met is Met.THIS_MACHINE):
             seen = last
     return seen
 
@@ -102,9 +100,9 @@ async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
     try:
         return await asyncio.wait_for(_greeting(sock), limit_s)
     except asyncio.TimeoutError:
-        return failing(NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
+        return failing("no banner", Met.NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
     except OSError:
-        return failing(NO_BANNER)
+        return failing("no banner", Met.NO_BANNER)
 
 
 async def _greeting(sock: socket.socket) -> Sighting | None:
@@ -116,7 +114,7 @@ async def _greeting(sock: socket.socket) -> Sighting | None:
         if any(words in text for words in TURNED_AWAY):
             return unknown("its SSH server turns us away for now: too many connections")
         if not text or len(text) >= LONGEST_GREETING:
-            return failing(NO_BANNER)
+            return failing("no banner", Met.NO_BANNER)
         # What was only looked at stays readable: waiting for it again would return at once.
         await asyncio.sleep(0.05)
 
@@ -148,7 +146,7 @@ async def _readable(sock: socket.socket) -> None:
 def _refusal(error: OSError) -> Sighting:
     """Say what an error of connecting means; what is this machine's own fault says nothing about the node."""
     if isinstance(error, ConnectionError):
-        return failing("refused")
+        return failing("refused", Met.REFUSED)
     if error.errno in UNREACHABLE:
-        return failing("unreachable")
-    return unknown(f"{NOT_OURS}{error.strerror or error}")
+        return failing("unreachable", Met.UNREACHABLE)
+    return unknown(f"this machine cannot connect: {error.strerror or error}", met=Met.THIS_MACHINE)
