@@ -6,7 +6,7 @@ import pytest
 from fakes.values import a_node, a_view
 from fakes.world import World
 from nova_ha.cli.doctor_consul import Right, consul_findings, rights
-from nova_ha.cli.doctor_hosts import to_record
+from nova_ha.cli.doctor_hosts import ssh_findings, to_record
 from nova_ha.cli.doctor_nova import nova_findings
 from nova_ha.cli.finding import Finding, Level
 from nova_ha.cli.look import look
@@ -14,6 +14,8 @@ from nova_ha.cluster.node import BMCConfig, SSHConfig
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import NovaError
+from nova_ha.probe import ssh
+from nova_ha.probe.sighting import Met, Sighting, failing, unknown
 
 
 def of_nova(world: World) -> dict[str, list[Finding]]:
@@ -25,6 +27,20 @@ def of_nova(world: World) -> dict[str, list[Finding]]:
 
 def worst(findings: list[Finding]) -> Level:
     return max((finding.level for finding in findings), key=list(Level).index)
+
+
+@pytest.mark.parametrize(
+    ("seen", "remedy"),
+    [
+        (unknown("host key changed", refused=True, met=Met.KEYS), "installed anew: `nova-ha node set c1 --probe`"),
+        (unknown("wrong password", refused=True), "`nova-ha node set c1 --ssh-...`"),
+        (failing("timed out"), "bring the host up"),
+    ],
+)
+def test_what_a_login_has_met_says_what_helps(monkeypatch: pytest.MonkeyPatch, seen: Sighting, remedy: str) -> None:
+    monkeypatch.setattr(ssh, "sweep", lambda nodes, deadline_s: dict.fromkeys(nodes, seen))
+    [finding] = ssh_findings(a_view([a_node("c1")]))
+    assert remedy in finding.remedy
 
 
 def test_a_sound_nova_has_nothing_bad(world: World) -> None:
