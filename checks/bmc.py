@@ -85,19 +85,19 @@ def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
 
 def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
     """Say what a BMC's sighting means for the node."""
-    from nova_ha.power import PowerState
-    from nova_ha.power.identity import same_identity
+    from nova_ha.power import UNFENCEABLE, PowerState
+    from nova_ha.power.identity import Match, compared
     from nova_ha.probe.sighting import WELL, failing, unknown
 
     if seen.trouble:
-        return failing(f"cannot be fenced: {seen.trouble}")
-    if config.identity and not same_identity(seen.identity or "", config.identity):
+        return failing(f"{UNFENCEABLE}{seen.trouble}")
+    if config.identity and compared(config.identity, seen.identity) is not Match.EQUAL:
         shown = f"is {seen.identity}" if seen.identity else "is not shown"
-        return failing(f"cannot be fenced: the BMC's identity {shown}, recorded is {config.identity}")
+        return failing(f"{UNFENCEABLE}the BMC's identity {shown}, recorded is {config.identity}")
     if seen.power.state is PowerState.OFF:
         return unknown("powered off")
     if seen.power.state is PowerState.UNKNOWN:
-        return failing("cannot be fenced: its power cannot be read")
+        return failing(f"{UNFENCEABLE}its power cannot be read")
     return WELL
 
 

@@ -64,13 +64,12 @@ def bmc_of(node: ComputeNode) -> BMC:
 
 def sight_of(node: ComputeNode, limit_s: float) -> Sight:
     """Return whether the node answers SSH from here; a banner is an answer."""
-    from nova_ha.probe.reach import NO_BANNER
-    from nova_ha.probe.sighting import State
+    from nova_ha.probe.sighting import Met, State
     from nova_ha.probe.ssh import sight
 
     answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
     seen = sight(node.ssh, limit_s)
-    connected = seen.state is State.WELL or NO_BANNER in seen.why
+    connected = seen.state is State.WELL or seen.met is Met.NO_BANNER
     return Sight(answers[seen.state], seen.why or "a banner came", connected)
 
 
@@ -119,10 +118,8 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
 
 
 def _exit_code(result: Result) -> ExitCode:
-    from nova_ha.cluster.gate import TRIED_AGAIN
-
     if result.outcome == "waits":
-        return ExitCode.TRY_AGAIN if result.gate in (None, *TRIED_AGAIN) else ExitCode.REFUSED
+        return ExitCode.TRY_AGAIN if result.gate is None or result.gate.tried_again else ExitCode.REFUSED
     return ExitCode.REFUSED if result.outcome == "needs-operator" else ExitCode.DONE
 
 

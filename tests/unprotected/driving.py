@@ -123,7 +123,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         15,
         "a claim depends on what was read",
-        Edit(CLAIM, '        unchanged(node.key("config/maintenance"), node.index("config/maintenance")),\n', ""),
+        Edit(CLAIM, "        unchanged(node.key(MAINTENANCE), node.index(MAINTENANCE)),\n", ""),
         tests=(
             "test_fault_consul.py::test_what_an_operator_decided_between_the_look_and_the_claim_counts",
             "recovery/test_recovery_whole.py::"
@@ -174,9 +174,9 @@ REMOVALS: tuple[Removal, ...] = (
         "a name that two nodes share takes both out",
         Edit("lib/nova_ha/cluster/view.py", "if len(names) > 1 or len(holders) > 1 else ()", "if False else ()"),
         Edit(
-            "lib/nova_ha/recovery/last_look.py",
-            "    if len(view.ha_nodes) > 1 and (own := _own_host(findings, node)):\n",
-            "    if own := None:\n",
+            "lib/nova_ha/recovery/gates.py",
+            "    return _own_host_read(case) if len(case.findings.view.ha_nodes) > 1 else None\n",
+            "    return None\n",
         ),
         tests="test_fault_drivers.py::test_an_ha_node_that_fails_itself_is_not_fenced_by_its_own_handler",
     ),

@@ -8,7 +8,8 @@ from unprotected.removal import Edit, Removal, removal
 EVACUATION = "lib/nova_ha/recovery/evacuation.py"
 FOLLOWING = "lib/nova_ha/recovery/following.py"
 FORCE_DOWN = "lib/nova_ha/recovery/force_down.py"
-LOOK = "lib/nova_ha/recovery/last_look.py"
+GATES = "lib/nova_ha/recovery/gates.py"
+TOGETHER = "lib/nova_ha/cluster/together.py"
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
@@ -38,8 +39,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         29,
         "an error of Nova means unknown, and is borne for a while",
-        Edit(EVACUATION, "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
-        Edit("lib/nova_ha/recovery/driver.py", "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
+        Edit("lib/nova_ha/cluster/limits.py", "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
         tests="test_fault_nova.py::test_reads_that_fail_for_a_while_conclude_nothing",
     ),
     removal(
@@ -47,15 +47,15 @@ REMOVALS: tuple[Removal, ...] = (
         "what stopped at Nova goes on by itself",
         Edit(
             "lib/nova_ha/cluster/gate.py",
-            "in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.NO_TARGET, Gate.NOVA_AWAY)",
-            "in (Gate.BMC_UNREACHABLE, Gate.NO_TARGET, Gate.NOVA_AWAY)",
+            '    NOVA_FAILS = "nova-fails", _T.ENDS_BY_ITSELF\n',
+            '    NOVA_FAILS = "nova-fails"\n',
         ),
         tests="test_fault_nova.py::test_a_nova_that_stays_away_is_waited_for_and_the_recovery_goes_on_by_itself",
     ),
     removal(
         29,
         "while Nova cannot be asked nothing is claimed",
-        Edit(LOOK, "    if findings.services is None:\n", "    if False:\n"),
+        Edit(GATES, "GateReading.of(Gate.NOVA_AWAY, services is not None,", "GateReading.of(Gate.NOVA_AWAY, True,"),
         tests="test_fault_nova.py::test_a_nova_that_is_away_at_the_last_look_is_waited_for_and_nothing_is_fenced",
     ),
     removal(
@@ -95,7 +95,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         31,
         "a server that fails is tried again elsewhere, and then named",
-        Edit(EVACUATION, "targets[min(progress.attempts, len(targets) - 1)]", "targets[0]"),
+        Edit(EVACUATION, "hosts[min(progress.attempts, len(hosts) - 1)]", "hosts[0]"),
         tests="recovery/test_recovery_whole.py::test_a_full_ha_node_falls_back_to_the_scheduler",
     ),
     removal(
@@ -148,13 +148,12 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         33,
         "a third host meanwhile is one too many",
+        Edit(TOGETHER, '        **dict.fromkeys(incidents, "has an open incident"),\n', ""),
         Edit(
-            "lib/nova_ha/monitor/storm.py",
-            '        return "has an open incident"\n    if node.failed',
-            '        return ""\n    if node.failed',
+            TOGETHER,
+            '        **dict.fromkeys((past.node for past in view.started_within_window(now)), "had an incident"),\n',
+            "",
         ),
-        Edit("lib/nova_ha/monitor/storm.py", '        return "had an incident"\n', '        return ""\n'),
-        Edit(LOOK, "    if len(nodes) > limit:\n", "    if False:\n"),
         tests="test_fault_second_host.py::test_a_third_host_meanwhile_is_one_too_many",
     ),
     removal(

@@ -8,6 +8,9 @@ ASSESS = "lib/nova_ha/monitor/assess.py"
 GATES = "lib/nova_ha/monitor/gates.py"
 VOTES = "lib/nova_ha/probe/votes.py"
 LOOK = "lib/nova_ha/recovery/last_look.py"
+FINDINGS = "lib/nova_ha/recovery/findings.py"
+RECOVERY_GATES = "lib/nova_ha/recovery/gates.py"
+SHARED_GATES = "lib/nova_ha/cluster/shared_gates.py"
 NODE = "lib/nova_ha/cluster/node.py"
 STORE = "lib/nova_ha/cluster/store.py"
 TIMER = "checks/cluster.py"
@@ -16,7 +19,9 @@ ONE_IS_ENOUGH = Edit(
     VOTES, "return votes[quorum - 1] if len(votes) >= quorum else None", "return max(votes, default=None)"
 )
 NO_DATA_IS_FAILING = Edit(
-    VOTES, '        return None, f"no data ({report.why})"\n', '        return 9, f"no data ({report.why})"\n'
+    VOTES,
+    '        return None, f"no data ({report.why})", NoVote.NO_DATA\n',
+    '        return 9, f"no data ({report.why})", None\n',
 )
 EVERY_CALL_COUNTS = Edit(
     ASSESS,
@@ -25,7 +30,9 @@ EVERY_CALL_COUNTS = Edit(
 )
 TIMER_COUNTS = Edit(TIMER, "    if summary.counted or summary.flipped:\n", "    if False:\n")
 STORM_BEFORE_THE_FENCE = Edit("lib/nova_ha/recovery/fencing.py", "        _refuse_a_storm(driver)\n", "")
-UNREADABLE_IS_OPEN = Edit(GATES, "GateReading(Gate.UNREADABLE, not bad,", "GateReading(Gate.UNREADABLE, True,")
+UNREADABLE_IS_OPEN = Edit(
+    SHARED_GATES, "GateReading.of(Gate.UNREADABLE, not bad,", "GateReading.of(Gate.UNREADABLE, True,"
+)
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
@@ -108,8 +115,8 @@ REMOVALS: tuple[Removal, ...] = (
         "the storm guard of the monitor",
         Edit(
             GATES,
-            "GateReading(Gate.MAX_FAILED, not counted.closed_for(node), counted.words)",
-            "GateReading(Gate.MAX_FAILED, True, counted.words)",
+            "GateReading.of(Gate.MAX_FAILED, not counted.too_many_with(node),",
+            "GateReading.of(Gate.MAX_FAILED, True,",
         ),
         tests=(
             "test_fault_plans.py::test_hosts_that_fall_silent_together_are_not_fenced",
@@ -119,7 +126,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         21,
         "the storm guard of the recovery",
-        Edit(LOOK, "    if len(nodes) > limit:\n", "    if False:\n"),
+        Edit(RECOVERY_GATES, "    _max_failed,\n", ""),
         STORM_BEFORE_THE_FENCE,
         tests=(
             "test_fault_plans.py::test_hosts_that_were_set_failed_by_hand_are_not_all_fenced_either",
@@ -168,7 +175,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         23,
         "a second incident within the window waits for approval",
-        Edit(LOOK, '    if before and view.policy.fence_repeat == "approve":\n', "    if False:\n"),
+        Edit(RECOVERY_GATES, '    if before and view.policy.fence_repeat == "approve":\n', "    if False:\n"),
         tests=(
             "test_fault_observers.py::test_a_host_that_fails_again_after_it_was_taken_back_is_not_fenced_again",
             "recovery/test_recovery_whole.py::test_a_second_incident_of_a_node_within_the_window_waits_for_approval",
@@ -179,7 +186,7 @@ REMOVALS: tuple[Removal, ...] = (
         "a maintenance is not counted, and waited for",
         Edit(
             ASSESS,
-            "    if agreed is None or planned is None or lets_pass(node, Gate.MAINTENANCE, now):\n",
+            "    if agreed is None or planned is None or node.lets_pass(Gate.MAINTENANCE, now):\n",
             "    if True:\n",
         ),
         Edit(
@@ -195,20 +202,24 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         24,
         "an agent that has left has not failed",
-        Edit(GATES, "GateReading(Gate.LEFT, not left, words)", "GateReading(Gate.LEFT, True, words)"),
+        Edit(GATES, "GateReading.of(Gate.LEFT, not left)", "GateReading.of(Gate.LEFT, True)"),
         tests="test_fault_plans.py::test_a_host_that_is_down_on_purpose_is_not_fenced",
     ),
     removal(
         24,
         "a nova-compute that somebody else disabled is left to the operator",
-        Edit(LOOK, "    if touched and not service.disabled_reason.startswith(OUR_REASON):\n", "    if False:\n"),
+        Edit(
+            RECOVERY_GATES,
+            "theirs = touched and not service.disabled_reason.startswith(OUR_REASON)\n",
+            "theirs = False\n",
+        ),
         tests="test_fault_plans.py::test_a_host_that_is_down_on_purpose_is_not_fenced",
     ),
     removal(
         25,
         "the clock that is behind ends a maintenance and the window",
         Edit(
-            LOOK,
+            FINDINGS,
             "        return min([self.now, *(reading.read_at for reading in self.services or ())])\n",
             "        return self.now\n",
         ),
@@ -253,14 +264,13 @@ REMOVALS: tuple[Removal, ...] = (
         28,
         "a host with a key that cannot be read is left alone",
         UNREADABLE_IS_OPEN,
-        Edit(LOOK, "    if problems := view.problems_of(node.name):\n", "    if problems := ():\n"),
         Edit("lib/nova_ha/cluster/duty.py", "    if _problem(view, node.name):\n", "    if False:\n"),
         tests="test_fault_operator.py::test_a_broken_key_takes_its_host_out_loudly_and_the_others_go_on",
     ),
     removal(
         28,
         "a flag that breaks under a driver stops it",
-        Edit("lib/nova_ha/recovery/driver.py", 'p.key == self.node.key("status/failed")', "not p.key"),
+        Edit("lib/nova_ha/recovery/driver.py", "p.key == self.node.key(FAILED)", "not p.key"),
         Edit(
             "lib/nova_ha/recovery/driver.py",
             "        if not node.failed:\n            raise",

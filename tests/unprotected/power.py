@@ -6,18 +6,18 @@ from unprotected.removal import Edit, Removal, process, removal
 
 FENCING = "lib/nova_ha/recovery/fencing.py"
 WATCH = "lib/nova_ha/recovery/power_watch.py"
-LOOK = "lib/nova_ha/recovery/last_look.py"
+GATES = "lib/nova_ha/recovery/gates.py"
 
 UNKNOWN_IS_OFF = Edit(
     FENCING, "if reading.state is PowerState.OFF else []", "if reading.state is not PowerState.ON else []"
 )
 ANYTHING_IS_OFF = Edit(FENCING, "if reading.state is PowerState.OFF else []", "")
 IDENTITY_AT_THE_FENCE = Edit(
-    FENCING, "    if not found or not same_identity(expected, found):\n", "    if not found and not expected:\n"
+    FENCING, "    if compared(expected, found) is not Match.EQUAL:\n", "    if not found and not expected:\n"
 )
 IDENTITY_AT_THE_LOOK = Edit(
-    LOOK,
-    "    if node.bmc.identity and f.identity and not same_identity(node.bmc.identity, f.identity):\n",
+    GATES,
+    "    if compared(recorded, shown) is Match.DIFFERS:\n",
     "    if False:\n",
 )
 POWER_ON_AGAIN = Edit(
@@ -40,7 +40,7 @@ REPORTS_COUNT_NOT = (
     ),
 )
 
-NO_LOOK_OVER_A_READING = Edit(LOOK, "findings.power.state is PowerState.OFF and findings.sight.alive:", "False:")
+NO_LOOK_OVER_A_READING = Edit(GATES, "alive = f.power.state is PowerState.OFF and f.sight.alive\n", "alive = False\n")
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
@@ -186,9 +186,9 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         32,
         "a host that answers again is not fenced",
-        Edit(LOOK, "    if f.votes.agreed(f.view.quorum) == 0:\n", "    if False:\n"),
-        Edit(LOOK, "    if f.sight.answer is Answer.ANSWERS:\n", "    if False:\n"),
-        Edit(LOOK, "    return min(needed, max(0.0, needed - reading.silent_for_s))\n", "    return 0.0\n"),
+        Edit(GATES, "    if f.votes.agreed(f.view.quorum) == 0:\n", "    if False:\n"),
+        Edit(GATES, "    if f.sight.answer is Answer.ANSWERS:\n", "    if False:\n"),
+        Edit(GATES, "    return min(needed, max(0.0, needed - reading.silent_for_s))\n", "    return 0.0\n"),
         tests=(
             "test_fault_return.py::test_a_host_that_answers_again_before_the_claim_keeps_its_power",
             "test_fault_return.py::test_a_host_that_answers_again_while_nobody_drives_keeps_its_power",

@@ -13,11 +13,10 @@ from nova_ha.cli.remedies import mending
 from nova_ha.cli.standing import Condition, Standing, standings
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.node import HANode
+from nova_ha.power import UNFENCEABLE
 
 NODE_HEADS = ("compute node", "state", "since", "what", "what helps")
 HA_HEADS = ("HA node", "observes", "in use")
-# What checks/bmc.py begins its reasons with.
-UNFENCEABLE = "cannot be fenced: "
 
 COLOURS = {
     Condition.WELL: "green",

@@ -41,11 +41,11 @@ def ssh_findings(view: ClusterView) -> Iterator[Finding]:
 
 
 def _ssh_remedy(name: str, seen: Sighting) -> str:
-    from nova_ha.probe.reach import TURNED_AWAY
+    from nova_ha.probe.sighting import Met
 
-    if seen == TURNED_AWAY:
+    if seen.met is Met.TURNED_AWAY:
         return "the HA nodes' addresses in its sshd_config: `PerSourcePenaltyExemptList` (OpenSSH 9.8 and newer)"
-    if "host key" in seen.why or "host_key" in seen.why:
+    if seen.met is Met.KEYS:
         return f"if the host was installed anew: `nova-ha node set {name} --probe`; else find out who answers there"
     return f"bring the host up, or mend it with `nova-ha node set {name} --ssh-...`; `nova-ha check ssh {name}`"
 
@@ -53,7 +53,7 @@ def _ssh_remedy(name: str, seen: Sighting) -> str:
 def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
     """Read power and identity at every BMC; return the findings, and the identities of those that show one."""
     from nova_ha.power import BMCAddress
-    from nova_ha.power.identity import same_identity
+    from nova_ha.power.identity import Match, compared
     from nova_ha.power.sweep import sweep
 
     bmcs = {name: node.bmc for name, node in view.compute_nodes.items() if node.bmc}
@@ -66,7 +66,7 @@ def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
         if seen.trouble:
             remedy = f"mend it with `nova-ha node set {name} --bmc-...`; `nova-ha check bmc {name}`"
             found.append(bad("BMC", name, f"{where}: {seen.trouble}: it cannot be fenced", remedy))
-        elif bmc.identity and not (seen.identity and same_identity(bmc.identity, seen.identity)):
+        elif bmc.identity and compared(bmc.identity, seen.identity) is not Match.EQUAL:
             words = f"{where} is {seen.identity or 'without identity'}, recorded is {bmc.identity}"
             remedy = f"if the BMC was replaced: `nova-ha node set {name} --probe`; else mend --bmc-ip"
             found.append(bad("BMC", name, words, remedy))

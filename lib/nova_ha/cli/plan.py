@@ -46,16 +46,19 @@ def plan(means: Means, /, name: str, as_json: bool) -> None:
 def planned(means: Means, name: str) -> dict[str, Any]:
     """Return the plan, for JSON. Raises ConfigError where the node is not registered."""
     from nova_ha.cli import planning
+    from nova_ha.cli.remedies import remedy_in
     from nova_ha.cluster.duty import duty
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
-    from nova_ha.recovery.last_look import decide, look, targets
+    from nova_ha.recovery.findings import look
+    from nova_ha.recovery.gates import readings, targets_of
+    from nova_ha.recovery.last_look import decide
 
     tools = means.recovery()
     view = read_view(tools.store)
     node, incident = existing_compute_node(view, name), view.incident(name)
     findings = look(tools, node, view)
-    hosts = targets(findings, node)
+    hosts = targets_of(findings, node)
     room = planning.room_words(tools, hosts)
     trouble, servers = "", []
     try:
@@ -68,8 +71,13 @@ def planned(means: Means, name: str) -> dict[str, Any]:
         "duty": duty(view, name, findings.now).words,
         "verdict": planning.verdict_words(decide(findings, name, incident)),
         "gates": [
-            {"gate": line.gate.value, "is": line.is_, "evidence": line.evidence, "remedy": line.remedy}
-            for line in planning.gate_lines(findings, node, incident)
+            {
+                "gate": reading.gate.value,
+                "is": reading.is_,
+                "evidence": reading.evidence,
+                "remedy": remedy_in(view, reading.gate, name) if reading.shut else "",
+            }
+            for reading in readings(findings, node, incident)
         ],
         "fence": planning.fence_words(findings, node, incident),
         "targets": {host or "the scheduler's choice": room.get(host, "") for host in hosts},

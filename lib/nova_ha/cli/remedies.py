@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import (
+    APPROVAL,
     COMPUTE_NODES,
     CONFIG,
     HA_NODES,
     INCIDENTS_OPEN,
-    MISPLACED,
+    MAINTENANCE,
     RECOVERY_SEMAPHORE,
+    Fault,
     Problem,
     is_name,
 )
@@ -60,8 +62,8 @@ REMEDIES: Mapping[Gate, str] = {
 
 # Keys that a command of the operator writes, or removes, whatever is in them.
 OPERATORS_OWN = {
-    "config/approval": "`nova-ha approve {node}`",
-    "config/maintenance": "`nova-ha node maintenance {node} --end`",
+    APPROVAL: "`nova-ha approve {node}`",
+    MAINTENANCE: "`nova-ha node maintenance {node} --end`",
 }
 
 
@@ -74,14 +76,13 @@ def remedy(gate: Gate | None, node: str) -> str:
 
 def remedy_in(view: ClusterView, gate: Gate | None, node: str) -> str:
     """Return what helps this node, where it is its keys with the command that mends the first one."""
-    opened = view.incidents.get(node)
-    bad = [*view.problems_of(node), *([opened.problem] if opened and opened.problem else [])]
+    bad = view.all_problems_of(node)
     return mending(bad[0]) if gate is Gate.UNREADABLE and bad else remedy(gate, node)
 
 
 def mending(problem: Problem) -> str:
     """Return the command that mends a key: ours where there is one, Consul's own for a key set by hand."""
-    if problem.what.startswith(MISPLACED):
+    if problem.fault is Fault.MISPLACED:
         return f"`consul kv delete {problem.key}`"
     if problem.key.startswith(CONFIG):
         return _option_mending(problem.key)

@@ -16,7 +16,7 @@ from nova_ha.cluster.view import ClusterView
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.storm import storm
 from nova_ha.monitor.verdict import Hold
-from nova_ha.probe.votes import NodeVotes, Votes
+from nova_ha.probe.votes import NodeVotes, NoVote, Votes
 
 
 class Condition(enum.Enum):
@@ -118,7 +118,7 @@ def _watched(
 
 def _way_to_see(seen: NodeVotes, node: str) -> str:
     """Return what helps where there is no quorum: the node's own credentials, or the observers."""
-    if any(why.startswith("unknown") for why in seen.reasons.values()):
+    if NoVote.UNKNOWN in seen.without.values():
         return f"`nova-ha check ssh {node}` shows it; mend it with `nova-ha node set {node}`"
     return remedy(Gate.NO_QUORUM, node)
 

@@ -70,7 +70,7 @@ def lines(incident: Incident, now: datetime) -> Iterator[str]:
             ", ".join(f"{name} {vote}" for name, vote in incident.votes.items())
         )
     if incident.approved:
-        yield printable(f"Approved by {incident.approved_by}: {', '.join(incident.approved)}")
+        yield printable(f"Approved by {incident.approved_by}: {', '.join(gate.value for gate in incident.approved)}")
     yield "\nSteps"
     steps = [(f"{s.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], s.state.value, s.by, s.what) for s in incident.steps]
     yield from table_lines(("at (UTC)", "state", "by", "what"), steps)

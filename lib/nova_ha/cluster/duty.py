@@ -10,6 +10,7 @@ from datetime import datetime
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.schema import FAILED, RECOVERED
 from nova_ha.cluster.view import ClusterView
 
 
@@ -173,16 +174,6 @@ TABLE: tuple[Row, ...] = (
     Row(True, True, _WAITING, True, Duty.WORKED_ON, "{state}, {driver} works on it"),
 )
 
-# What an operator's word that the host is off answers: the power could not be cut, or could not be read.
-ANSWERED_BY_A_RECEIPT = (
-    Gate.NO_BMC,
-    Gate.BMC_IDENTITY,
-    Gate.BMC_UNREACHABLE,
-    Gate.NOT_OFF,
-    Gate.POWER_UNKNOWN,
-    Gate.RECEIPT_EXPIRED,
-)
-
 
 def duty(view: ClusterView, node: str, now: datetime) -> Task:
     """Return what is to be done about the node; pauses, maintenance and other gates are not asked here."""
@@ -225,7 +216,7 @@ def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
     if not any(past.node == node.name for past in view.closed):
         return Stage.NONE
     # Consul's indexes are the only order that does not hang on anybody's clock.
-    again = node.index("status/failed") > node.index("status/recovered")
+    again = node.index(FAILED) > node.index(RECOVERED)
     if again:
         return Stage.PAST_FAILURE
     return Stage.LEFT_BEHIND if view.left_behind.get(node.name) else Stage.PAST
@@ -236,17 +227,15 @@ def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
         return False
     if incident.gate is Gate.WITHDRAWN:
         return node.failed  # it was reset, and is set again
-    if node.approval and node.approval.lets_pass(incident.gate.value, now):
+    if node.approval and node.approval.lets_pass(incident.gate, now):
         return True
     receipt = incident.receipt
     confirmed = receipt is not None and receipt.method == "operator" and receipt.valid(now)
-    return confirmed and incident.gate in ANSWERED_BY_A_RECEIPT
+    return confirmed and incident.gate.answered_by_a_receipt
 
 
 def _problem(view: ClusterView, node: str) -> str:
-    opened = view.incidents.get(node)
-    found = [*view.problems_of(node), *([opened.problem] if opened and opened.problem else [])]
-    return "; ".join(map(str, found))
+    return "; ".join(map(str, view.all_problems_of(node)))
 
 
 def _facts(view: ClusterView, node: str) -> dict[str, str]:

@@ -1,6 +1,7 @@
-"""The gates: every reason for which something is not done, by name.
+"""The gates: every reason for which something is not done, one row for each.
 
-Both parts name their refusals with these, an approval lists them, and `explain` prints them.
+Both parts name their refusals with these, an approval lists them, and `explain` and `plan` print them. How to add one
+is in docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -9,80 +10,165 @@ import enum
 from dataclasses import dataclass
 
 
+class Trait(enum.Flag):
+    """What is true of a gate, beside its name."""
+
+    NONE = 0
+    # Who asks it. The others are met by the claim, or by the driver at its work.
+    MONITOR = enum.auto()
+    LAST_LOOK = enum.auto()
+    # What an approval may name, and what it lets pass where it names no gate: questions of judgement alone.
+    APPROVABLE = enum.auto()
+    BY_DEFAULT = enum.auto()
+    # A needs-operator incident with this cause goes on once the cause has gone.
+    ENDS_BY_ITSELF = enum.auto()
+    # Closed by others' work or absence: a recovery that waits at it will try again by the timer.
+    TRIED_AGAIN = enum.auto()
+    # The operator's word that the host is off answers it: the power could not be cut, or could not be read.
+    RECEIPT_ANSWERS = enum.auto()
+    # Behind it a recovery that is due is not even looked at.
+    STOPS_A_RECOVERY = enum.auto()
+    # Behind it nothing is known that could be counted.
+    UNCOUNTABLE = enum.auto()
+    # Asking for one more incident of the node answers it by itself; how many others fail is another question.
+    RETRY_ANSWERS = enum.auto()
+
+
+_T = Trait
+_BOTH = Trait.MONITOR | Trait.LAST_LOOK
+_JUDGED = Trait.APPROVABLE | Trait.BY_DEFAULT
+
+
 class Gate(enum.Enum):
     """Why a node is not flipped, claimed, fenced or evacuated now."""
 
+    _value_: str
+    traits: Trait
+
+    def __new__(cls, name: str, traits: Trait = Trait.NONE) -> Gate:
+        gate = object.__new__(cls)
+        gate._value_ = name
+        gate.traits = traits
+        return gate
+
     # The monitor's, and the recovery's before it claims.
-    PAUSED = "paused"
-    MAINTENANCE = "maintenance"
-    NO_QUORUM = "no-quorum"
-    LEFT = "left"
-    MAX_FAILED = "max-failed"
-    UNREADABLE = "unreadable"
-    POLICY = "policy"
+    PAUSED = "paused", _BOTH | _T.STOPS_A_RECOVERY
+    MAINTENANCE = "maintenance", _BOTH | _T.APPROVABLE | _T.STOPS_A_RECOVERY
+    NO_QUORUM = "no-quorum", _BOTH | _T.TRIED_AGAIN | _T.UNCOUNTABLE
+    LEFT = "left", _T.MONITOR | _T.APPROVABLE
+    MAX_FAILED = "max-failed", _BOTH | _JUDGED
+    UNREADABLE = "unreadable", _BOTH | _T.UNCOUNTABLE
+    POLICY = "policy", _BOTH | _T.STOPS_A_RECOVERY | _T.UNCOUNTABLE
     # The recovery waits; the timer tries again.
-    NOVA_AWAY = "nova-away"
-    NO_TARGET = "no-target"
-    HA_NODE_BUSY = "ha-node-busy"
-    LIMIT = "limit"
-    LOCKED = "locked"
-    LOCK_DELAY = "lock-delay"
-    NOT_DUE = "not-due"
+    NOVA_AWAY = "nova-away", _T.LAST_LOOK | _T.ENDS_BY_ITSELF | _T.TRIED_AGAIN
+    NO_TARGET = "no-target", _T.LAST_LOOK | _T.ENDS_BY_ITSELF | _T.TRIED_AGAIN
+    HA_NODE_BUSY = "ha-node-busy", _T.TRIED_AGAIN
+    LIMIT = "limit", _T.TRIED_AGAIN
+    LOCKED = "locked", _T.TRIED_AGAIN
+    LOCK_DELAY = "lock-delay", _T.TRIED_AGAIN
+    NOT_DUE = "not-due", _T.LAST_LOOK | _T.TRIED_AGAIN
     # The recovery stops and asks for the operator.
-    ANSWERS = "answers"
-    NOVA_REPORTS = "nova-reports"
-    DISABLED_BY_OTHER = "disabled-by-other"
-    RUNTIME_CONFIG = "runtime-config"
-    NO_BMC = "no-bmc"
-    BMC_IDENTITY = "bmc-identity"
-    BMC_UNREACHABLE = "bmc-unreachable"
-    OWN_HOST = "own-host"
-    REPEAT = "repeat"
-    APPROVAL = "approval"
-    NOT_OFF = "not-off"
-    NOT_SILENT = "not-silent"
+    ANSWERS = "answers", _T.LAST_LOOK | _T.APPROVABLE
+    NOVA_REPORTS = "nova-reports", _T.LAST_LOOK | _T.APPROVABLE
+    DISABLED_BY_OTHER = "disabled-by-other", _T.LAST_LOOK | _T.APPROVABLE
+    RUNTIME_CONFIG = "runtime-config", _T.LAST_LOOK
+    NO_BMC = "no-bmc", _T.LAST_LOOK | _T.RECEIPT_ANSWERS
+    BMC_IDENTITY = "bmc-identity", _T.LAST_LOOK | _T.RECEIPT_ANSWERS
+    BMC_UNREACHABLE = "bmc-unreachable", _T.LAST_LOOK | _T.ENDS_BY_ITSELF | _T.TRIED_AGAIN | _T.RECEIPT_ANSWERS
+    OWN_HOST = "own-host", _T.LAST_LOOK | _T.APPROVABLE | _T.TRIED_AGAIN
+    REPEAT = "repeat", _T.LAST_LOOK | _JUDGED | _T.RETRY_ANSWERS
+    APPROVAL = "approval", _T.LAST_LOOK | _JUDGED | _T.RETRY_ANSWERS
+    NOT_OFF = "not-off", _T.RECEIPT_ANSWERS
+    NOT_SILENT = "not-silent", _T.LAST_LOOK
     POWERED_ON = "powered-on"
-    POWER_UNKNOWN = "power-unknown"
+    POWER_UNKNOWN = "power-unknown", _T.RECEIPT_ANSWERS
     SERVICE_UP = "service-up"
-    RECEIPT_EXPIRED = "receipt-expired"
-    WITHDRAWN = "withdrawn"
-    NOVA_FAILS = "nova-fails"
+    RECEIPT_EXPIRED = "receipt-expired", _T.LAST_LOOK | _T.RECEIPT_ANSWERS
+    WITHDRAWN = "withdrawn", _BOTH
+    NOVA_FAILS = "nova-fails", _T.ENDS_BY_ITSELF
     LEFT_BEHIND = "left-behind"
     TOO_MANY_SERVERS = "too-many-servers"
 
     @property
+    def approvable(self) -> bool:
+        """True where an approval may name it: an operator can judge it better than we do."""
+        return Trait.APPROVABLE in self.traits
+
+    @property
     def ends_by_itself(self) -> bool:
         """True where a needs-operator incident with this cause goes on once the cause has gone."""
-        return self in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.NO_TARGET, Gate.NOVA_AWAY)
+        return Trait.ENDS_BY_ITSELF in self.traits
+
+    @property
+    def tried_again(self) -> bool:
+        """True where a recovery that waits at it is tried again by the timer."""
+        return Trait.TRIED_AGAIN in self.traits
+
+    @property
+    def answered_by_a_receipt(self) -> bool:
+        """True where an operator's word that the host is off answers it."""
+        return Trait.RECEIPT_ANSWERS in self.traits
+
+    @property
+    def stops_a_recovery(self) -> bool:
+        """True where a recovery behind it is not even looked at."""
+        return Trait.STOPS_A_RECOVERY in self.traits
+
+    @property
+    def uncountable(self) -> bool:
+        """True where nothing behind it is known that could be counted."""
+        return Trait.UNCOUNTABLE in self.traits
 
 
-# Closed by others' work or absence: the recovery waits, and the timer tries again.
-TRIED_AGAIN = (
-    Gate.NO_QUORUM,
-    Gate.BMC_UNREACHABLE,
-    Gate.OWN_HOST,
-    Gate.NOVA_AWAY,
-    Gate.NO_TARGET,
-    Gate.HA_NODE_BUSY,
-    Gate.LIMIT,
-    Gate.LOCKED,
-    Gate.LOCK_DELAY,
-    Gate.NOT_DUE,
-)
+@dataclass(frozen=True)
+class UnknownGate:
+    """A name in a record that is none of our gates: a newer version wrote it, or somebody by hand.
 
-# What `nova-ha approve NODE` lets pass when it names no gate: the questions of judgement, not of evidence.
-APPROVED_BY_DEFAULT = (Gate.MAX_FAILED, Gate.REPEAT, Gate.APPROVAL)
+    It lets nothing pass. It is kept as it was written, and shown.
+    """
 
-# What an approval may name: the defaults, and the refusals that an operator can judge better than we do.
-APPROVABLE = (
-    *APPROVED_BY_DEFAULT,
-    Gate.MAINTENANCE,
-    Gate.LEFT,
-    Gate.ANSWERS,
-    Gate.NOVA_REPORTS,
-    Gate.DISABLED_BY_OTHER,
-    Gate.OWN_HOST,
-)
+    value: str
+
+
+AnyGate = Gate | UnknownGate
+
+
+def gate_named(name: str) -> AnyGate:
+    """Return the gate of that name."""
+    try:
+        return Gate(name)
+    except ValueError:
+        return UnknownGate(name)
+
+
+# What `nova-ha approve NODE` lets pass when it names no gate.
+APPROVED_BY_DEFAULT = tuple(gate for gate in Gate if Trait.BY_DEFAULT in gate.traits)
+# What an approval may name, the defaults first.
+APPROVABLE = (*APPROVED_BY_DEFAULT, *(gate for gate in Gate if gate.approvable and gate not in APPROVED_BY_DEFAULT))
+# What a retry lets pass.
+RETRY_LETS_PASS = tuple(gate for gate in Gate if Trait.RETRY_ANSWERS in gate.traits)
+
+
+class Cause(enum.Enum):
+    """Why a gate is closed, for what is decided on more than its name: never on the words."""
+
+    CLOCKS_DIFFER = "clocks-differ"  # an operator's word holds by our clock, and has ended by Nova's
+    # answers: by whom a sign of life was seen, or that nobody here can tell
+    SEEN_AGAIN = "seen-again"
+    ANSWERS_SSH = "answers-ssh"
+    CANNOT_TELL = "cannot-tell"
+    # withdrawn: by the key, or in the record
+    FAILED_RESET = "failed-reset"
+    INCIDENT_OVER = "incident-over"
+    # runtime-config
+    NAME_MISSING = "name-missing"
+    UNKNOWN_TO_NOVA = "unknown-to-nova"
+    # maintenance: there was one
+    ENDED = "ended"
+    # max-failed: by all that the monitor counts
+    FAIL_TOGETHER = "fail-together"
+    # nova-reports: it was looked at twice
+    STILL_REPORTS = "still-reports"
 
 
 @dataclass(frozen=True)
@@ -91,6 +177,7 @@ class Closed:
 
     gate: Gate
     why: str
+    cause: Cause | None = None
 
     def __str__(self) -> str:
         return f"{self.gate.value}: {self.why}"

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from nova_ha.clock import from_stamp, to_key, to_stamp
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import AnyGate, Cause, Closed, Gate, gate_named
 from nova_ha.cluster.node import check_version
 from nova_ha.cluster.schema import BadValue, object_from, object_to
 
@@ -66,10 +66,6 @@ class Reading:
     at: datetime
     state: str
     why: str = ""
-
-
-# The step that an operator's receipt adds to the story begins so.
-CONFIRMED = "confirmed off"
 
 
 @dataclass(frozen=True)
@@ -133,7 +129,8 @@ class Incident:
     `before` is the state that a needs-operator incident goes on from. `session` is the driver's token:
     the session that holds, or held, the node's lock. `service_seen` is nova-compute's last report when the
     recovery last looked before it fenced, and then when it was forced down: a later one is a sign of life.
-    `approved` are the gates that an operator's approval, taken by the claim, lets pass in this incident.
+    `approved` are the gates that an operator's approval, taken by the claim, lets pass in this incident. `asked` has
+    how often the operator was asked at each gate since one last confirmed that the host is off.
     """
 
     node: str
@@ -147,7 +144,9 @@ class Incident:
     before: IncidentState | None = None
     gate: Gate | None = None
     reason: str = ""
-    approved: tuple[str, ...] = ()
+    cause: Cause | None = None
+    asked: Mapping[AnyGate, int] = field(default_factory=dict)
+    approved: tuple[AnyGate, ...] = ()
     approved_by: str = ""
     votes: Mapping[str, str] = field(default_factory=dict)
     receipt: Receipt | None = None
@@ -180,6 +179,13 @@ class Incident:
     def noting(self, at: datetime, by: str, what: str) -> Incident:
         """Return the incident with a line more in its story."""
         return replace(self, steps=(*self.steps, Step(at, self.state, by, what)))
+
+    def asking(self, closed: Closed) -> Incident:
+        """Return the incident as it waits for the operator at this gate, having asked once more."""
+        before = self.before if self.state is IncidentState.NEEDS_OPERATOR else self.state
+        asked = {**self.asked, closed.gate: self.asked.get(closed.gate, 0) + 1}
+        waiting = replace(self, state=IncidentState.NEEDS_OPERATOR, before=before, asked=asked)
+        return replace(waiting, gate=closed.gate, reason=closed.why, cause=closed.cause)
 
     def with_server(self, server_id: str, progress: ServerProgress) -> Incident:
         """Return the incident with one server's progress replaced."""
@@ -229,7 +235,9 @@ class Incident:
             "before": self.before.value if self.before else None,
             "gate": self.gate.value if self.gate else None,
             "reason": self.reason,
-            "approved": list(self.approved),
+            "cause": self.cause.value if self.cause else None,
+            "asked": {gate.value: times for gate, times in self.asked.items()},
+            "approved": [gate.value for gate in self.approved],
             "approved_by": self.approved_by,
             "votes": dict(self.votes),
             "receipt": _receipt_to(self.receipt) if self.receipt else None,
@@ -256,7 +264,9 @@ def _incident(value: Mapping[str, Any]) -> Incident:
         before=IncidentState(before) if before else None,
         gate=Gate(gate) if gate else None,
         reason=_text(value.get("reason", "")),
-        approved=_texts(value.get("approved", [])),
+        cause=_cause(_text(value.get("cause", ""))),
+        asked={gate_named(_text(name)): _count(times) for name, times in value.get("asked", {}).items()},
+        approved=tuple(map(gate_named, _texts(value.get("approved", [])))),
         approved_by=_text(value.get("approved_by", "")),
         votes={_text(k): _text(v) for k, v in value.get("votes", {}).items()},
         receipt=_receipt(receipt) if receipt else None,
@@ -361,6 +371,11 @@ def _progress(value: Mapping[str, Any]) -> ServerProgress:
         done_at=_moment(value.get("done_at")),
         reason=_text(value.get("reason", "")),
     )
+
+
+def _cause(name: str) -> Cause | None:
+    """Return the cause; None for one of a newer version, which decides nothing here."""
+    return next((cause for cause in Cause if cause.value == name), None)
 
 
 def _text(value: Any) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nova_ha.clock import Clock
+from nova_ha.cluster.limits import LOCK_MARGIN_S
 from nova_ha.cluster.session import LockLost as LockLost
 from nova_ha.cluster.session import Session
 from nova_ha.cluster.store import Committed, Operation, Rejected, Store, held
 from nova_ha.errors import ConfigError, ConsulError
 
-# What a call may run over its time-out, and a driver be held up between the check and the call.
-MARGIN_S = 2.0
 RETRY_S = 1.0
 
 
@@ -55,7 +54,7 @@ class HeldLock:
         Call it before each call with an effect outside Consul. A proof older than half of what is allowed
         is renewed. Raises LockLost, and ConfigError when no proof could ever be recent enough.
         """
-        allowed = self.lock_delay_s - call_timeout_s - MARGIN_S
+        allowed = self.lock_delay_s - call_timeout_s - LOCK_MARGIN_S
         if allowed <= 0:
             raise ConfigError(
                 f"session/lock_delay is {self.lock_delay_s:g} s, too short for a call of {call_timeout_s:g} s",

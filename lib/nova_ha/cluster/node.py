@@ -8,11 +8,19 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from nova_ha.clock import from_stamp, to_stamp
+from nova_ha.cluster.gate import AnyGate, Gate, gate_named
 from nova_ha.cluster.schema import (
+    APPROVAL,
+    FAILED,
+    IN_USE,
     LEFT,
-    MISPLACED,
+    LOCK,
+    MAINTENANCE,
     MOST_LINE,
+    NUMBER_FAILS,
+    RECOVERED,
     BadValue,
+    Fault,
     HostName,
     Problem,
     check_name,
@@ -127,7 +135,7 @@ class Approval:
     by: str
     why: str
     until: datetime
-    gates: tuple[str, ...]
+    gates: tuple[AnyGate, ...]
 
     @classmethod
     def from_kv(cls, raw: bytes) -> Approval:
@@ -136,13 +144,15 @@ class Approval:
         gates = value.get("gates")
         if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
             raise BadValue("has no list of gates")
-        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), tuple(gates))
+        names = tuple(map(gate_named, gates))
+        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), names)
 
     def to_kv(self) -> bytes:
         """Write it."""
-        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": list(self.gates)})
+        names = [gate.value for gate in self.gates]
+        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": names})
 
-    def lets_pass(self, gate: str, now: datetime) -> bool:
+    def lets_pass(self, gate: AnyGate, now: datetime) -> bool:
         """True while the approval lasts and lists the gate."""
         return gate in self.gates and now < self.until
 
@@ -206,6 +216,10 @@ class ComputeNode:
         """True while the maintenance lasts."""
         return self.maintenance is not None and now < self.maintenance.until
 
+    def lets_pass(self, gate: Gate, now: datetime) -> bool:
+        """True while an operator's approval lets the gate pass for this node."""
+        return self.approval is not None and gate.approvable and self.approval.lets_pass(gate, now)
+
     @classmethod
     def from_entries(cls, name: str, entries: Sequence[Entry]) -> ComputeNode:
         """Read the node from its keys; what cannot be read becomes a problem, never an exception."""
@@ -222,16 +236,16 @@ class ComputeNode:
                 password=read("config/ssh/password", secret_from, None),
                 host_key=read("config/ssh/host_key", line_from, None),
             ),
-            failed=read("status/failed", flag_from, False),
-            recovered=read("status/recovered", flag_from, False),
-            number_fails=read("internal/number_fails", count_from, 0),
+            failed=read(FAILED, flag_from, False),
+            recovered=read(RECOVERED, flag_from, False),
+            number_fails=read(NUMBER_FAILS, count_from, 0),
             left=read(LEFT, flag_from, False),
             bmc=bmc,
             incomplete_bmc=incomplete,
             runtime=read("internal/runtime_config", RuntimeConfig.from_kv, None),
-            maintenance=read("config/maintenance", Maintenance.from_kv, None),
-            approval=read("config/approval", Approval.from_kv, None),
-            lock_session=read.session("internal/.lock"),
+            maintenance=read(MAINTENANCE, Maintenance.from_kv, None),
+            approval=read(APPROVAL, Approval.from_kv, None),
+            lock_session=read.session(LOCK),
             problems=read.all_problems(),
             indexes=read.indexes(),
         )
@@ -265,8 +279,8 @@ class HANode:
         return cls(
             name=HostName(name),
             nova_host=read("config/nova_host", line_from, name),
-            in_use=read("status/in_use", flag_from, False),
-            lock_session=read.session("internal/.lock"),
+            in_use=read(IN_USE, flag_from, False),
+            lock_session=read.session(LOCK),
             problems=read.all_problems(),
             indexes=read.indexes(),
         )
@@ -304,7 +318,8 @@ class _Reader:
         folder = leaf.rpartition("/")[0]
         while folder:
             if folder in self._asked:
-                yield Problem(self.prefix + leaf, f"{MISPLACED} {folder}, expected a value")
+                what = f"makes a folder of {folder}, expected a value"
+                yield Problem(self.prefix + leaf, what, Fault.MISPLACED)
             folder = folder.rpartition("/")[0]
 
     def indexes(self) -> dict[str, int]:

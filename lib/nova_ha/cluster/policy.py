@@ -7,13 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from nova_ha.cluster.limits import CALL_S, LOCK_MARGIN_S
 from nova_ha.cluster.schema import CONFIG, BadValue, Problem, shown, text_from
 from nova_ha.cluster.store import Entry
 
-# The longest time-out of any single call with an effect: Nova's (see nova_ha.compute), with the margin
-# that a driver keeps before it sends one.
-LONGEST_CALL_S = 8
-MARGIN_S = 2
+# Twice, for an evacuation may take two calls on one proof of the lock: a server is reset first.
+LEAST_LOCK_DELAY_S = 2 * (CALL_S + LOCK_MARGIN_S)
 
 
 @dataclass(frozen=True)
@@ -100,12 +99,12 @@ class Policy:
     def dangers(self) -> tuple[Problem, ...]:
         """Return the combinations that would void a protection."""
         found = []
-        if self.session_lock_delay < 2 * (LONGEST_CALL_S + MARGIN_S):
+        if self.session_lock_delay < LEAST_LOCK_DELAY_S:
             found.append(
                 Problem(
                     CONFIG + "session/lock_delay",
-                    f"is {self.session_lock_delay}: a call may take {LONGEST_CALL_S} s and must end "
-                    f"well before the lock can change hands; at least {2 * (LONGEST_CALL_S + MARGIN_S)}",
+                    f"is {self.session_lock_delay}: a call may take {CALL_S:g} s and must end "
+                    f"well before the lock can change hands; at least {LEAST_LOCK_DELAY_S:g}",
                 )
             )
         return tuple(found)

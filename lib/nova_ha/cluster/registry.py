@@ -16,8 +16,12 @@ from nova_ha.cluster.node import ComputeNode, HANode, RuntimeConfig
 from nova_ha.cluster.policy import OPTIONS, Policy, option_text, parse_option
 from nova_ha.cluster.schema import (
     CONFIG,
+    FAILED,
+    IN_USE,
     LOCK,
     MAX_OPERATIONS,
+    NUMBER_FAILS,
+    RECOVERED,
     WAKE,
     BadValue,
     Problem,
@@ -119,7 +123,7 @@ def remove_compute_node(store: Store, name: str) -> None:
     """Forget the node; its history stays. Raises Refused while it is failed, locked or has an open incident."""
     view = read_view(store)
     node = existing_compute_node(view, name)
-    if node.failed or any(problem.key == node.key("status/failed") for problem in node.problems):
+    if node.failed or any(problem.key == node.key(FAILED) for problem in node.problems):
         what = "is failed" if node.failed else f"may be failed: {node.key('status/failed')} cannot be read"
         never = f"`nova-ha node maintenance {name} --for 1d`, `consul kv put {node.key('status/failed')} False`"
         back = f"`nova-ha node reset {name}` first, when the host is back"
@@ -142,7 +146,7 @@ def add_ha_node(store: Store, name: str, nova_host: str | None = None) -> bool:
     _check_name(name)
     view = read_view(store)
     before = {entry.key: entry for entry in store.list(ha_node(name))}
-    written = {} if before else {ha_node(name, "general/"): b"", ha_node(name, "status/in_use"): flag_to(False)}
+    written = {} if before else {ha_node(name, "general/"): b"", ha_node(name, IN_USE): flag_to(False)}
     if nova_host is not None:
         written[ha_node(name, "config/nova_host")] = nova_host.strip().encode()
     ha_nodes = {**view.ha_nodes, name: HANode.from_entries(name, _after(before, written))}
@@ -220,9 +224,9 @@ def _new_values(name: str, settings: NodeSettings, old: ComputeNode | None, addi
     if old is None:
         values |= {
             compute_node(name, "general/"): b"",
-            compute_node(name, "status/failed"): flag_to(False),
-            compute_node(name, "status/recovered"): flag_to(False),
-            compute_node(name, "internal/number_fails"): b"0",
+            compute_node(name, FAILED): flag_to(False),
+            compute_node(name, RECOVERED): flag_to(False),
+            compute_node(name, NUMBER_FAILS): b"0",
         }
     if runtime := _runtime(name, settings, old, adding):
         values[compute_node(name, "internal/runtime_config")] = runtime

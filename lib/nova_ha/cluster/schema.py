@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import re
 from dataclasses import dataclass
@@ -28,12 +29,21 @@ CLUSTER_CHECK = "nova-ha-cluster"
 
 # The leaf of a compute node that says that its Consul agent had left on purpose when it began to fail.
 LEFT = "internal/left"
-# Leaves of a node: the lock of whoever works on it, and what the operator lets pass.
+# Leaves of a node: the lock of whoever works on it, what the operator lets pass, and until when it is left alone.
 LOCK = "internal/.lock"
 APPROVAL = "config/approval"
+MAINTENANCE = "config/maintenance"
+# Leaves of a compute node: what the monitor counts and sets, and what the claim of a recovery sets.
+NUMBER_FAILS = "internal/number_fails"
+FAILED = "status/failed"
+RECOVERED = "status/recovered"
+# The leaf of an HA node that a driver there works, or that it is reserved by hand.
+IN_USE = "status/in_use"
 
-# Nova's disabled_reason of an HA node that is kept free; only a service disabled with exactly this is enabled.
-RESERVE_REASON = "nova-ha: reserve"
+# What Nova's disabled_reason begins with where it is ours.
+OUR_REASON = "nova-ha:"
+# That of an HA node that is kept free; only a service disabled with exactly this is enabled.
+RESERVE_REASON = f"{OUR_REASON} reserve"
 
 # What `consul lock` puts on its keys, and refuses to touch a key without: so our locks exclude it, and it us.
 LOCK_FLAGS = 0x2DDCCBC058A50C18
@@ -67,8 +77,10 @@ def closed_incident(node: str, started: str) -> str:
     return f"{INCIDENTS_CLOSED}{node}/{started}"
 
 
-# What a key is said to do that lies below one which has a value of its own.
-MISPLACED = "makes a folder of"
+class Fault(enum.Enum):
+    """What is wrong with a key, where another mending depends on it than on the key's name."""
+
+    MISPLACED = "misplaced"  # it lies below a key that has a value of its own
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,7 @@ class Problem:
 
     key: str
     what: str
+    fault: Fault | None = None
 
     def __str__(self) -> str:
         return f"{self.key} {self.what}"

@@ -110,13 +110,13 @@ class Store:
 
     def _named_in_a_body(self, key: str) -> builtins.list[dict[str, Any]] | None:
         """As `_kv`, for a name that some Consul take in no address: 1.21.5 answers 500 to a colon in one."""
-        asked = [Operation("get", key).to_json()]
+        get = Operation("get", key)
         with reading(f"key {key}"):
             answer = self.client.http.put(
-                _transaction_answer, "/v1/txn", params=[("consistent", "1")], data=json.dumps(asked)
+                _transaction_answer, "/v1/txn", params=[("consistent", "1")], data=json.dumps([get.to_json()])
             )
         try:
-            failures = [_typed(str, failure["What"]) for failure in answer.get("Errors") or []]
+            failures = [Failure(get, _typed(str, failure["What"])) for failure in answer.get("Errors") or []]
             found = [result["KV"] for result in answer.get("Results") or []]
         except (TypeError, LookupError, AttributeError):
             raise garbled(f"key {key}") from None
@@ -202,12 +202,12 @@ def connect(environ: Mapping[str, str] | None = None, *, call_timeout_s: float =
     return Store(make_client(), call_timeout_s, make_client)
 
 
-def _refuse_all_but_absence(key: str, why: str) -> None:
+def _refuse_all_but_absence(key: str, failure: Failure) -> None:
     """Raise ConsulError, unless a transaction gave no key because there is none."""
-    if "ermission denied" in why:
+    if failure.forbidden:
         raise forbidden(f"key {key}")
-    if "doesn't exist" not in why:
-        raise ConsulError(f"Consul cannot give key {key} ({why})")
+    if not failure.absent:
+        raise ConsulError(f"Consul cannot give key {key} ({failure.what})")
 
 
 def _entry(item: Mapping[str, Any]) -> Entry:

@@ -134,6 +134,11 @@ class Failure:
         """True when the token has not the right to do it."""
         return "ermission denied" in self.what
 
+    @property
+    def absent(self) -> bool:
+        """True when there is no such key."""
+        return "doesn't exist" in self.what
+
 
 @dataclass(frozen=True)
 class Rejected:

@@ -71,6 +71,11 @@ class ClusterView:
         """Return what takes the node out of automatic action."""
         return tuple(self.problems.get(node, ()))
 
+    def all_problems_of(self, node: str) -> tuple[Problem, ...]:
+        """Return what takes the node out of automatic action, and why its open incident cannot be read."""
+        opened = self.incidents.get(node)
+        return (*self.problems_of(node), *((opened.problem,) if opened and opened.problem else ()))
+
     def incident(self, node: str) -> Incident | None:
         """Return the node's open incident where there is one that can be read."""
         found = self.incidents.get(node)

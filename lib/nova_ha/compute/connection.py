@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from nova_ha.cluster.limits import CALL_S
 from nova_ha.compute.credentials import Access, access
 from nova_ha.errors import ConfigError
 
@@ -18,10 +19,9 @@ Version = tuple[int, int]
 LOWEST: Version = (2, 53)
 # From 2.95 on, evacuated servers end stopped, whatever they were.
 HIGHEST: Version = (2, 94)
-CALL_TIMEOUT_S = 8.0
 
 
-def connect(environ: Mapping[str, str] = os.environ, call_timeout_s: float = CALL_TIMEOUT_S) -> Nova:
+def connect(environ: Mapping[str, str] = os.environ, call_timeout_s: float = CALL_S) -> Nova:
     """Log in, find Nova in the catalog and agree on a microversion.
 
     Raises ConfigError (Nova's clients not installed, credentials missing or wrong in form, Nova too old), NovaError

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 from nova_ha.cluster.duty import Duty, Task, duties
 from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.reading import paused_words
+from nova_ha.cluster.together import Together
 from nova_ha.monitor.gates import gates
 from nova_ha.monitor.look import Look
-from nova_ha.monitor.storm import Storm, storm
+from nova_ha.monitor.storm import storm
 from nova_ha.monitor.verdict import Hold, Keep, Verdict
 
-# Behind one of these a recovery that is due is not even looked at.
-STOPS_A_RECOVERY = (Gate.POLICY, Gate.PAUSED, Gate.MAINTENANCE)
 FINE = (Duty.DONE, Duty.WORKED_ON)
 
 
@@ -63,7 +63,7 @@ def _of_all(seen: Look, verdicts: Mapping[str, Verdict]) -> Iterator[Item]:
         yield Item("", Urgency.WAITS, f"no recovery is started: {bad}; when none runs, `consul kv delete {bad.key}`")
     if seen.view.paused:
         pause = seen.view.pause
-        yield Item("", Urgency.WAITS, f"paused by {pause.by if pause else 'unknown'}: `nova-ha resume` ends it")
+        yield Item("", Urgency.WAITS, paused_words(pause.by if pause else "unknown"))
     blind = [(node, refusal) for node, refusal in _not_counted(verdicts) if refusal.gate is Gate.NO_QUORUM]
     by_words: dict[str, list[str]] = defaultdict(list)
     for node, refusal in blind:
@@ -79,13 +79,13 @@ def _not_counted(verdicts: Mapping[str, Verdict]) -> Iterator[tuple[str, Closed]
             yield node, refusal
 
 
-def _of_task(seen: Look, node: str, task: Task, counted: Storm) -> Item | None:
+def _of_task(seen: Look, node: str, task: Task, counted: Together) -> Item | None:
     if task.duty is Duty.NOTHING:
         return None
     if not task.duty.due:
         return Item(node, Urgency.FINE if task.duty in FINE else Urgency.WAITS, task.words)
     readings = gates(seen.view, seen.votes, node, seen.now, counted)
-    closed = [reading.closed for reading in readings if not reading.open and reading.gate in STOPS_A_RECOVERY]
+    closed = [reading.closed for reading in readings if not reading.open and reading.gate.stops_a_recovery]
     if closed:
         return Item(node, Urgency.WAITS, f"{task.words}; waits, {'; '.join(map(str, closed))}")
     return Item(node, Urgency.WAITS if task.duty is Duty.TRY_AGAIN else Urgency.DUE, task.words, start=True)

@@ -6,17 +6,15 @@ from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.reading import GateReading
+from nova_ha.cluster.together import Together
 from nova_ha.cluster.view import ClusterView
-from nova_ha.monitor.gates import gates, lets_pass
-from nova_ha.monitor.storm import Storm
-from nova_ha.monitor.verdict import Count, Flip, GateReading, Hold, Keep, Verdict
+from nova_ha.monitor.gates import gates
+from nova_ha.monitor.verdict import Count, Flip, Hold, Keep, Verdict
 from nova_ha.probe.votes import Votes
 
-# Behind one of these nothing is known that could be counted.
-UNCOUNTABLE = (Gate.POLICY, Gate.UNREADABLE, Gate.NO_QUORUM)
 
-
-def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: Storm | None = None) -> Verdict:
+def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: Together | None = None) -> Verdict:
     """Decide what is to become of the node's `number_fails` and `status/failed`.
 
     `number_fails` is the number of failed intervals that a quorum of the registered HA nodes agrees on.
@@ -30,8 +28,8 @@ def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: S
         return Count(0)
     readings = gates(view, votes, node, now, counted)
     closed = tuple(reading.closed for reading in readings if not reading.open)
-    if number is None or any(refusal.gate in UNCOUNTABLE for refusal in closed):
-        return Keep(tuple(refusal for refusal in closed if refusal.gate in UNCOUNTABLE))
+    if number is None or any(refusal.gate.uncountable for refusal in closed):
+        return Keep(tuple(refusal for refusal in closed if refusal.gate.uncountable))
     if number < view.policy.monitor_fail_threshold:
         return Count(number, closed)
     return Hold(number, closed) if closed else Flip(number, _approved(readings))
@@ -45,7 +43,7 @@ def number_of_fails(view: ClusterView, votes: Votes, node: ComputeNode, now: dat
     """
     agreed = votes.of(node.name).agreed(view.quorum)
     planned = node.maintenance
-    if agreed is None or planned is None or lets_pass(node, Gate.MAINTENANCE, now):
+    if agreed is None or planned is None or node.lets_pass(Gate.MAINTENANCE, now):
         return agreed
     if node.maintained(now):
         return 0

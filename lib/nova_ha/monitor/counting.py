@@ -14,7 +14,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from nova_ha.clock import Clock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import still_registered
-from nova_ha.cluster.schema import LEFT, MAX_OPERATIONS, PAUSED, WAKE, flag_to, open_incident
+from nova_ha.cluster.schema import (
+    APPROVAL,
+    FAILED,
+    LEFT,
+    MAINTENANCE,
+    MAX_OPERATIONS,
+    NUMBER_FAILS,
+    PAUSED,
+    WAKE,
+    flag_to,
+    open_incident,
+)
 from nova_ha.cluster.store import Operation, Rejected, Store, cas, unchanged
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import TryAgain
@@ -98,13 +109,12 @@ def _count(store: Store, view: ClusterView, numbers: Mapping[str, int], summary:
 
 
 def _count_operations(node: ComputeNode, number: int) -> list[Operation]:
-    leaf = "internal/number_fails"
     return [
         # First: where the count is the key that it looks at, the write below moves its index.
-        *([] if node.index(leaf) else [still_registered(node)]),
-        cas(node.key(leaf), str(number).encode(), node.index(leaf)),
+        *([] if node.index(NUMBER_FAILS) else [still_registered(node)]),
+        cas(node.key(NUMBER_FAILS), str(number).encode(), node.index(NUMBER_FAILS)),
         # A node that was flipped meanwhile is not counted any more.
-        unchanged(node.key("status/failed"), node.index("status/failed")),
+        unchanged(node.key(FAILED), node.index(FAILED)),
     ]
 
 
@@ -123,12 +133,12 @@ def _groups(operations: Mapping[str, Sequence[Operation]]) -> Iterator[list[str]
 
 def _flip(store: Store, seen: Look, node: ComputeNode, verdict: Flip, wake_index: int) -> int:
     """Set `status/failed` in a transaction of its own, and return the new index of `wake`. Raises Stale."""
-    proven = ["config/maintenance", LEFT, *(["config/approval"] if verdict.approved else [])]
+    proven = [MAINTENANCE, LEFT, *([APPROVAL] if verdict.approved else [])]
     outcome = store.commit(
         [
             still_registered(node),
-            cas(node.key("internal/number_fails"), str(verdict.number).encode(), node.index("internal/number_fails")),
-            cas(node.key("status/failed"), flag_to(True), node.index("status/failed")),
+            cas(node.key(NUMBER_FAILS), str(verdict.number).encode(), node.index(NUMBER_FAILS)),
+            cas(node.key(FAILED), flag_to(True), node.index(FAILED)),
             *(unchanged(node.key(leaf), node.index(leaf)) for leaf in proven),
             unchanged(PAUSED, seen.view.pause_index),
             unchanged(open_incident(node.name), 0),

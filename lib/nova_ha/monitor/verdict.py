@@ -1,25 +1,11 @@
-"""What the monitor decides about one node, and the gates it read for that, as values."""
+"""What the monitor decides about one node, as values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nova_ha.cluster.gate import Closed, Gate
-
-
-@dataclass(frozen=True)
-class GateReading:
-    """One gate with its evidence in one line; open where an operator, `approved_by`, lets it pass."""
-
-    gate: Gate
-    open: bool
-    evidence: str
-    approved_by: str = ""
-
-    @property
-    def closed(self) -> Closed:
-        """The gate as a refusal names it."""
-        return Closed(self.gate, self.evidence)
+from nova_ha.cluster.gate import Closed
+from nova_ha.cluster.reading import GateReading
 
 
 @dataclass(frozen=True)

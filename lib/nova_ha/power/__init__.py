@@ -60,6 +60,9 @@ class BMCAddress:
 
 DRIVERS = ("ipmi", "redfish")
 
+# What the BMC check puts before each reason in its report, and whoever reads several of them says once.
+UNFENCEABLE = "cannot be fenced: "
+
 
 def connect(address: BMCAddress) -> BMC:
     """Return the BMC at the address. Nothing is sent before the first call. Raises ConfigError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import uuid
 
 
@@ -27,6 +28,20 @@ def _unless_unset(identity: uuid.UUID) -> str | None:
     return None if unset else str(identity)
 
 
-def same_identity(one: str, other: str) -> bool:
-    """True where two identities are the same system: case and dashes do not count."""
-    return one.replace("-", "").casefold() == other.replace("-", "").casefold()
+class Match(enum.Enum):
+    """How the identity that a BMC shows compares with the recorded one."""
+
+    EQUAL = "equal"
+    DIFFERS = "differs"
+    NOTHING_TO_COMPARE = "nothing to compare"
+
+
+def compared(recorded: str | None, shown: str | None) -> Match:
+    """Compare two identities: case and dashes do not count. Where one is missing there is nothing to compare."""
+    if not recorded or not shown:
+        return Match.NOTHING_TO_COMPARE
+    return Match.EQUAL if _canonical(recorded) == _canonical(shown) else Match.DIFFERS
+
+
+def _canonical(identity: str) -> str:
+    return identity.replace("-", "").casefold()

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from nova_ha.printable import printable, printable_json
+from nova_ha.printable import first_few, printable, printable_json
 
 VERSION = 1
 # Before the credentials in `tried`: the login with them hung.
@@ -178,8 +178,7 @@ def _times(streak: int) -> str:
 
 
 def _some(rows: list[str]) -> str:
-    more = len(rows) - NAMES_SHOWN
-    return ", ".join(rows[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return first_few(rows, NAMES_SHOWN)
 
 
 def one_line(text: str, most: int) -> str:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.sighting import Sighting, State, failing, unknown
+from nova_ha.probe.sighting import Met, Sighting, State, failing, unknown
 from nova_ha.probe.silence import received_bytes, still_connecting
 
 # sshd says these instead of a banner, before it closes. From OpenSSH 9.8 on it says the second one, both where its
@@ -21,12 +21,11 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENE
 
 # A host whose connection took all the time that it had for a banner is not known to be silent.
 LEAST_S = 0.2
-NO_BANNER = "no banner"
-NOT_OURS = "this machine cannot connect: "
 TOO_SLOW = "not finished in time, but not silent either"
 # The host is alive, and lets nobody in, or not us, for a while.
 TURNED_AWAY = unknown(
-    "its sshd turns us away for now: it needs more MaxStartups, or us in PerSourcePenaltyExemptList"
+    "its sshd turns us away for now: it needs more MaxStartups, or us in PerSourcePenaltyExemptList",
+    met=Met.TURNED_AWAY,
 )
 
 Address = tuple[int, Any]
@@ -64,7 +63,7 @@ async def reach(config: SSHConfig, limit_s: float) -> Connection | Sighting:
         if isinstance(last, Connection):
             return last
         # An address that this machine cannot even try takes nothing back of what another one has shown.
-        if not (seen.state is State.FAILING and last.why.startswith(NOT_OURS)):
+        if not (seen.state is State.FAILING and last.met is Met.THIS_MACHINE):
             seen = last
     return seen
 
@@ -123,9 +122,9 @@ async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
     try:
         return await asyncio.wait_for(_greeting(sock), limit_s)
     except TimeoutError:
-        return failing(NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
+        return failing("no banner", Met.NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
     except OSError:
-        return failing(NO_BANNER)
+        return failing("no banner", Met.NO_BANNER)
 
 
 async def _greeting(sock: socket.socket) -> Sighting | None:
@@ -137,7 +136,7 @@ async def _greeting(sock: socket.socket) -> Sighting | None:
         if any(words in text for words in NOT_NOW):
             return TURNED_AWAY
         if not text or len(text) >= LONGEST_GREETING:
-            return failing(NO_BANNER)
+            return failing("no banner", Met.NO_BANNER)
         # What was only looked at stays readable: waiting for it again would return at once.
         await asyncio.sleep(0.05)
 
@@ -169,7 +168,7 @@ async def _readable(sock: socket.socket) -> None:
 def _refusal(error: OSError) -> Sighting:
     """Say what an error of connecting means; what is this machine's own fault says nothing about the node."""
     if isinstance(error, ConnectionError):
-        return failing("refused")
+        return failing("refused", Met.REFUSED)
     if error.errno in UNREACHABLE:
-        return failing("unreachable")
-    return unknown(f"{NOT_OURS}{error.strerror or error}")
+        return failing("unreachable", Met.UNREACHABLE)
+    return unknown(f"this machine cannot connect: {error.strerror or error}", met=Met.THIS_MACHINE)

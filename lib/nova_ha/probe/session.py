@@ -11,7 +11,7 @@ import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.reach import Connection
-from nova_ha.probe.sighting import WELL, Sighting, failing, unknown
+from nova_ha.probe.sighting import WELL, Met, Sighting, failing, unknown
 
 # Needs no right and no program of its own; whatever it exits with, the login has worked.
 COMMAND = "true"
@@ -96,7 +96,7 @@ async def log_in(config: SSHConfig, sock: Connection, client: Client) -> Sightin
     try:
         pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
     except (asyncssh.KeyImportError, ValueError):
-        return unknown("config/ssh/host_key is not a public key")
+        return unknown("config/ssh/host_key is not a public key", met=Met.KEYS)
     try:
         connection = await asyncssh.connect(
             sock=sock,
@@ -165,11 +165,12 @@ def _closed(client: Client, received: int) -> Sighting:
 def _refusal(error: asyncssh.DisconnectError, stage: Stage) -> Sighting:
     """Say what the end of a login means: a host that refuses us is alive."""
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return unknown("host key changed", refused=True)
+        return unknown("host key changed", refused=True, met=Met.KEYS)
     if stage is Stage.PASSWORD_EXPIRED:
         return unknown("password expired", refused=True)
     if stage is Stage.PASSWORD_SENT:
         return unknown("wrong password", refused=True)
     if isinstance(error, asyncssh.PermissionDenied):
         return unknown("login by password is not offered", refused=True)
-    return unknown(f"cannot log in: {error.reason}", refused=True)
+    met = Met.KEYS if isinstance(error, asyncssh.KeyExchangeFailed) else None
+    return unknown(f"cannot log in: {error.reason}", refused=True, met=met)

@@ -14,7 +14,7 @@ from typing import Any
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import TOO_SLOW, Connection, reach
-from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
+from nova_ha.probe.sighting import WELL, Met, Sighting, State, failing, unknown
 from nova_ha.probe.silence import silent_s
 
 HOST_S = 2.0
@@ -160,7 +160,7 @@ async def _until(task: asyncio.Task[Sighting], moment: float) -> None:
 
 def _judged(seen: Sighting, whole: bool) -> Sighting:
     """Return the sighting, unless it is a time-out and the host did not have its whole time."""
-    timed_out = seen.state is State.FAILING and seen.why not in ("refused", "unreachable")
+    timed_out = seen.state is State.FAILING and seen.met not in (Met.REFUSED, Met.UNREACHABLE)
     return unknown("not reached in time") if timed_out and not whole else seen
 
 

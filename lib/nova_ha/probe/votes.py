@@ -5,8 +5,9 @@ A dead agent's last results stay in Consul for ever, so none is read without its
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from nova_ha.cluster.schema import SERVICE, SSH_CHECK
@@ -19,16 +20,24 @@ from nova_ha.probe.observation import Failing, NoData, Report, Unknown
 ALIVE, LEFT = 1, 3
 
 
+class NoVote(enum.Enum):
+    """Why an HA node gives no vote: it looks, and cannot tell; or nothing is heard from it."""
+
+    UNKNOWN = "unknown"
+    NO_DATA = "no data"
+
+
 @dataclass(frozen=True)
 class NodeVotes:
     """What every registered HA node says of one compute node.
 
     `streaks` has 0 for well, n for failing in n intervals, None for no vote. `reasons` says why, for all that
-    do not say well.
+    do not say well; `without` is for those without a vote.
     """
 
     streaks: Mapping[str, int | None]
     reasons: Mapping[str, str]
+    without: Mapping[str, NoVote] = field(default_factory=dict)
 
     @property
     def votes(self) -> tuple[int, ...]:
@@ -70,8 +79,9 @@ class Votes:
         """Return the votes on one compute node."""
         told = {name: _vote(report, node) for name, report in self.reports.items()}
         return NodeVotes(
-            {name: streak for name, (streak, _) in told.items()},
-            {name: why for name, (_, why) in told.items() if why},
+            {name: streak for name, (streak, _, _) in told.items()},
+            {name: why for name, (_, why, _) in told.items() if why},
+            {name: cause for name, (_, _, cause) in told.items() if cause},
         )
 
     @property
@@ -94,18 +104,18 @@ def read_votes(store: Store, view: ClusterView) -> Votes:
     return Votes(reports, _members(members, LEFT), _members(members, ALIVE))
 
 
-def _vote(report: Report | NoData, node: str) -> tuple[int | None, str]:
+def _vote(report: Report | NoData, node: str) -> tuple[int | None, str, NoVote | None]:
     if isinstance(report, NoData):
-        return None, f"no data ({report.why})"
+        return None, f"no data ({report.why})", NoVote.NO_DATA
     if report.unlisted:
-        return None, f"no data ({sum(report.unlisted)} nodes not well, too many to list)"
+        return None, f"no data ({sum(report.unlisted)} nodes not well, too many to list)", NoVote.NO_DATA
     match report.nodes.get(node):
         case Failing(streak, why):
-            return streak, why
+            return streak, why, None
         case Unknown(why):
-            return None, f"unknown ({why})"
+            return None, f"unknown ({why})", NoVote.UNKNOWN
         case None:
-            return 0, ""
+            return 0, "", None
 
 
 def _only(reports: list[Report | NoData]) -> Report | NoData:

@@ -6,14 +6,18 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.schema import (
     APPROVAL,
+    FAILED,
+    IN_USE,
     LOCK,
+    MAINTENANCE,
     PAUSED,
+    RECOVERED,
     RECOVERY_SEMAPHORE,
     SessionID,
     compute_node,
@@ -26,12 +30,9 @@ from nova_ha.cluster.session import Session
 from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.cluster.view import ClusterView
 from nova_ha.errors import ConfigError
-from nova_ha.recovery.last_look import BY_NOVAS_CLOCK, Findings
+from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
-
-IN_USE = "status/in_use"
-RECOVERED = "status/recovered"
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,8 @@ def _claim_with(
 def as_read(view: ClusterView, node: ComputeNode) -> Sequence[Operation]:
     """Return the operations that let a transaction pass only if nobody changed what allowed it."""
     return [
-        unchanged(node.key("status/failed"), node.index("status/failed")),
-        unchanged(node.key("config/maintenance"), node.index("config/maintenance")),
+        unchanged(node.key(FAILED), node.index(FAILED)),
+        unchanged(node.key(MAINTENANCE), node.index(MAINTENANCE)),
         unchanged(PAUSED, view.pause_index),
     ]
 
@@ -128,7 +129,7 @@ def recovered_set(node: ComputeNode) -> Sequence[Operation]:
     An equal value would leave the index as it was.
     """
     key, index = node.key(RECOVERED), node.index(RECOVERED)
-    if node.recovered and index < node.index("status/failed"):
+    if node.recovered and index < node.index(FAILED):
         return [cas(key, flag_to(False), index), put(key, flag_to(True))]
     return [cas(key, flag_to(True), index)]
 
@@ -247,19 +248,12 @@ def open_for_operator(means: Means, findings: Findings, node: ComputeNode, close
     """
     opened = findings.view.incidents.get(node.name)
     incident = (opened.incident if opened else None) or new_incident(findings, node)
-    news = BY_NOVAS_CLOCK in closed.why and BY_NOVAS_CLOCK not in incident.reason
+    news = closed.cause is Cause.CLOCKS_DIFFER and incident.cause is not Cause.CLOCKS_DIFFER
     waits = incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate
     if waits and node.recovered and not news:
         return Opened.STANDS
-    before = incident.before if incident.state is IncidentState.NEEDS_OPERATOR else incident.state
-    waiting = replace(
-        incident,
-        state=IncidentState.NEEDS_OPERATOR,
-        before=before,
-        gate=closed.gate,
-        reason=closed.why,
-        nova_host=incident.nova_host or node.nova_host or "",
-    ).noting(means.clock.now(), means.me, str(closed))
+    named = replace(incident, nova_host=incident.nova_host or node.nova_host or "")
+    waiting = named.asking(closed).noting(means.clock.now(), means.me, str(closed))
     outcome = means.store.commit(
         [
             *as_read(findings.view, node),

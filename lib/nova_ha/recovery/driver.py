@@ -11,25 +11,23 @@ from typing import TypeVar
 
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident
+from nova_ha.cluster.limits import NOVA_PATIENCE_S
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import PAUSED, flag_to, open_incident
+from nova_ha.cluster.schema import FAILED, MAINTENANCE, PAUSED, RECOVERED, flag_to, open_incident
 from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete_cas
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
 from nova_ha.probe.votes import NodeVotes, read_votes
-from nova_ha.recovery.claim import RECOVERED, Claimed, recovered_set, released
+from nova_ha.recovery.claim import Claimed, recovered_set, released
+from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.history import into_history, last_incident
-from nova_ha.recovery.last_look import Findings
 from nova_ha.recovery.means import Halted, Means, NeedsOperator
 from nova_ha.recovery.states import Event, advance, stop
 
 log = logging.getLogger(__name__)
 
 RELEASE_TRIES = 10
-MAINTENANCE = "config/maintenance"
-# How long Nova may fail before the incident waits for the operator, or for Nova.
-NOVA_PATIENCE_S = 90.0
 NOVA_PAUSE_S = 2.0
 # Over a change of Consul's leader renewals failed for 14 s, and the session survived 54 s.
 CONSUL_PATIENCE_S = 60.0
@@ -228,7 +226,7 @@ class Driver:
         """
         node = self._node_now()
         state = self.incident.state.value
-        if bad := [p for p in node.problems if p.key == self.node.key("status/failed")]:
+        if bad := [p for p in node.problems if p.key == self.node.key(FAILED)]:
             raise NeedsOperator(Gate.UNREADABLE, f"{bad[0]}, found during {state}")
         if bad := [p for p in node.problems if p.key == self.node.key(RECOVERED)]:
             raise NeedsOperator(Gate.UNREADABLE, f"{bad[0]}, found during {state}")
@@ -249,7 +247,7 @@ class Driver:
         return ComputeNode.from_entries(self.node.name, self._ask_consul(lambda: self._store.list(prefix)))
 
     def _maintained(self, node: ComputeNode) -> bool:
-        return node.maintained(self.earliest_now) and Gate.MAINTENANCE.value not in self.incident.approved
+        return node.maintained(self.earliest_now) and Gate.MAINTENANCE not in self.incident.approved
 
     def _commit(self, operations: Sequence[Operation]) -> Committed:
         try:

@@ -10,7 +10,8 @@ from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
-from nova_ha.cluster.schema import RESERVE_REASON
+from nova_ha.cluster.limits import NOVA_PATIENCE_S
+from nova_ha.cluster.reading import GateReading, in_words
 from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, ServiceReading, VMState
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
 from nova_ha.recovery.driver import Driver
@@ -21,11 +22,11 @@ from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, in_order, rule_for
 from nova_ha.recovery.silence import Silence
 from nova_ha.recovery.states import Event
+from nova_ha.recovery.targets import targets
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
-NOVA_PATIENCE_S = 90.0
 
 
 def evacuate(driver: Driver) -> None:
@@ -243,17 +244,17 @@ class Evacuation:
         ready = [s for s in in_order(servers) if self.waiting.may_be_asked(s, now)][: max(0, free)]
         if not ready:
             return
-        targets = self._targets(services)
-        if not targets and in_flight:
+        hosts = self._targets(services)
+        if not hosts and in_flight:
             return
-        if not targets:
-            raise NeedsOperator(Gate.NO_TARGET, "no nova-compute is up and enabled to take its servers")
+        if not hosts:
+            raise NeedsOperator(Gate.NO_TARGET, in_words(GateReading.of(Gate.NO_TARGET, False)))
         batch, incident, kept = [], self.driver.incident, self._not_to_ask(ready)
         for server in ready:
             if server in kept:
                 incident = incident.with_server(server, kept[server])
                 continue
-            progress, ask = self._intent(server, servers[server], records, services, targets)
+            progress, ask = self._intent(server, servers[server], records, services, hosts)
             incident = incident.with_server(server, progress)
             batch += [server] if ask else []
         if incident != self.driver.incident:
@@ -284,7 +285,7 @@ class Evacuation:
         progress: ServerProgress,
         records: Sequence[Migration],
         services: Mapping[str, ServiceReading],
-        targets: Sequence[str],
+        hosts: Sequence[str],
     ) -> tuple[ServerProgress, bool]:
         """Return the intent to record, and whether to ask: not where a migration of the server is open already."""
         mine = [record for record in records if record.server == server]
@@ -301,7 +302,7 @@ class Evacuation:
                 state=ServerState.ASKED,
                 asked_at=self.clock.now(),
                 attempts=progress.attempts + 1,
-                target=targets[min(progress.attempts, len(targets) - 1)],
+                target=hosts[min(progress.attempts, len(hosts) - 1)],
                 migration="",
                 previous=mine[0].uuid if mine else "",
                 reason="",
@@ -369,26 +370,12 @@ class Evacuation:
         return ServerState.ASKED, ""
 
     def _targets(self, services: Mapping[str, ServiceReading]) -> Sequence[str]:
-        """Return where servers may go now, in the policy's order; `""` is the scheduler's choice."""
-        found = []
-        for kind in self.driver.policy.recovery_target:
-            if kind == "ha-node" and (host := self._own_host(services)):
-                found.append(host)
-            others = (s for s in services.values() if s.service.host != self.driver.incident.nova_host)
-            if kind == "scheduler" and any(s.service.up and s.service.enabled for s in others):
-                found.append("")
-        return found
-
-    def _own_host(self, services: Mapping[str, ServiceReading]) -> str:
-        """Return this HA node's host where it takes servers, enabling it where it is our reserve; else nothing."""
-        host = self.driver.own_nova_host
-        reading = services.get(host)
-        if reading is None or not reading.service.up:
-            return ""
-        if not reading.service.enabled:
-            if reading.service.disabled_reason != RESERVE_REASON:
-                return ""
+        """Return where servers may go now; this HA node's host is enabled first where it is our reserve."""
+        own, failed = self.driver.own_nova_host, self.driver.incident.nova_host
+        kinds = self.driver.policy.recovery_target
+        found = targets(kinds, services.values(), failed_host=failed, own_host=own)
+        if own in found and not services[own].service.enabled:
             self.driver.before_effect(self.driver.compute.call_timeout_s)
-            self.driver.compute.enable(reading.service.id)
-            self.driver.note(f"enabled {host}, which was kept as a reserve")
-        return host
+            self.driver.compute.enable(services[own].service.id)
+            self.driver.note(f"enabled {own}, which was kept as a reserve")
+        return found

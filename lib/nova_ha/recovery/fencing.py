@@ -9,12 +9,16 @@ from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt
+from nova_ha.cluster.limits import BMC_READING_S, CALL_S
+from nova_ha.cluster.reading import in_words
+from nova_ha.cluster.together import before_the_fence
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, PowerState
-from nova_ha.power.identity import same_identity
+from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.force_down import current_service
-from nova_ha.recovery.last_look import BMC_LIMIT_S, SIGHT_LIMIT_S, too_many_by_now
+from nova_ha.recovery.gates import max_failed
 from nova_ha.recovery.means import Answer, Halted, NeedsOperator, Sight
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.silence import REPORTS_HAVE_ENDED_S
@@ -22,7 +26,6 @@ from nova_ha.recovery.states import Event
 
 log = logging.getLogger(__name__)
 
-COMMAND_LIMIT_S = 8.0
 BETWEEN_READINGS_S = 2.0
 MOST_BETWEEN_ATTEMPTS_S = 30.0
 SIGHT_TRIES = 5
@@ -59,10 +62,11 @@ def fence(driver: Driver) -> None:
 def _refuse_a_storm(driver: Driver) -> None:
     """Raise NeedsOperator where too many were claimed while this one was; asked before its first command only."""
     incident = driver.incident
-    if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED.value not in incident.approved:
+    if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED not in incident.approved:
         view = driver.view_now()
-        if closed := too_many_by_now(view, driver.node.name, driver.earliest_now):
-            raise NeedsOperator(closed.gate, closed.why)
+        found = max_failed(before_the_fence(view, driver.earliest_now, driver.node.name), driver.node)
+        if found.shut:
+            raise NeedsOperator(found.gate, in_words(found))
 
 
 def _renew(driver: Driver, expired: Receipt) -> None:
@@ -114,7 +118,7 @@ def _cut_and_prove(driver: Driver) -> Receipt:
 
 def _refuse_if_it_answers(driver: Driver) -> None:
     """Raise NeedsOperator where the host answers again: what cut its BMC off may have cut off the host as well."""
-    if Gate.ANSWERS.value in driver.incident.approved:
+    if Gate.ANSWERS in driver.incident.approved:
         return
     sight = driver.means.sight(driver.node, SIGHT_LIMIT_S)
     if sight.answer is Answer.ANSWERS:
@@ -130,9 +134,9 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     identity = _compared(driver, bmc)
     what = f"power off to the BMC at {_address(driver)}, attempt {attempt}"
     driver.reached(Event.POWER_OFF_INTENDED, f"sending {what}")
-    driver.before_effect(COMMAND_LIMIT_S)
+    driver.before_effect(CALL_S)
     try:
-        bmc.power_off(COMMAND_LIMIT_S)
+        bmc.power_off(CALL_S)
         log.info("host=%s step=fencing %s: taken", driver.node.name, what)
     except OutcomeUnknown as error:
         log.warning("host=%s step=fencing %s: %s; reading the power", driver.node.name, what, error)
@@ -148,7 +152,7 @@ def _refuse_unless_off(driver: Driver, bmc: BMC, error: BMCError) -> None:
 
     A BMC that answers, and refuses, is not one to wait for: it would refuse again.
     """
-    reading = bmc.power(BMC_LIMIT_S)
+    reading = bmc.power(BMC_READING_S)
     if reading.state is PowerState.UNKNOWN:
         raise NeedsOperator(Gate.BMC_UNREACHABLE, str(error)) from error
     if reading.state is PowerState.ON:
@@ -160,12 +164,12 @@ def _compared(driver: Driver, bmc: BMC) -> str:
     """Return what the receipt says of the BMC's identity. Raises NeedsOperator where it is another system's."""
     expected = driver.node.bmc.identity if driver.node.bmc else None
     try:
-        found = bmc.identity(BMC_LIMIT_S)
+        found = bmc.identity(BMC_READING_S)
     except BMCError as error:
         raise NeedsOperator(Gate.BMC_UNREACHABLE, str(error)) from error
     if not expected:
         return f"identity {found or 'unknown'}, none recorded to compare"
-    if not found or not same_identity(expected, found):
+    if compared(expected, found) is not Match.EQUAL:
         raise NeedsOperator(
             Gate.BMC_IDENTITY, f"the BMC at {_address(driver)} is {found or 'nameless'}, expected {expected}"
         )
@@ -177,7 +181,7 @@ def _read_back(driver: Driver, bmc: BMC, until: float) -> Sequence[Reading]:
     clock, needed = driver.means.clock, driver.policy.fence_confirmations
     off: list[Reading] = []
     while True:
-        reading = bmc.power(BMC_LIMIT_S)
+        reading = bmc.power(BMC_READING_S)
         taken = Reading(clock.now(), reading.state.value, reading.why)
         off = [*off, taken] if reading.state is PowerState.OFF else []
         noting = clock.monotonic()
@@ -211,7 +215,7 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if last != before and Gate.NOVA_REPORTS.value in driver.incident.approved:
+    if last != before and Gate.NOVA_REPORTS in driver.incident.approved:
         driver.note(f"nova-compute reported until the power was cut; now it must not for {REPORTS_HAVE_ENDED_S:g} s")
         _sleep(driver, REPORTS_HAVE_ENDED_S)
         before, last = last, _last_report(driver)

@@ -8,9 +8,9 @@ from dataclasses import replace
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.last_look import OUR_REASON
 from nova_ha.recovery.means import NeedsOperator
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.silence import Silence

@@ -12,17 +12,19 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from nova_ha.clock import Clock, to_stamp
-from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT
-from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
-from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState, Receipt
+from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PASS, Gate
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
 from nova_ha.cluster.schema import (
     APPROVAL,
+    FAILED,
     LOCK,
+    MAINTENANCE,
     MAX_OPERATIONS,
     MOST_LINE,
     PAUSED,
+    RECOVERED,
     BadValue,
     flag_to,
     line_from,
@@ -34,12 +36,8 @@ from nova_ha.errors import ConfigError, Refused, TryAgain
 from nova_ha.recovery.history import into_history
 from nova_ha.recovery.states import WORKING, Event, advance
 
-MAINTENANCE = "config/maintenance"
 DEFAULT_APPROVAL = timedelta(hours=1)
 DEFAULT_CONFIRMATION = timedelta(hours=1)
-
-# What asking for one more incident of the node answers by itself; how many others fail is another question.
-RETRY_LETS_PASS = (Gate.REPEAT, Gate.APPROVAL)
 
 
 @dataclass(frozen=True)
@@ -80,10 +78,10 @@ def approve(
     and it is refused where all are such.
     """
     until = _future(clock, until or clock.now() + DEFAULT_APPROVAL, "an approval")
-    if closed := [gate.value for gate in gates if gate not in APPROVABLE]:
+    if closed := [gate.value for gate in gates if not gate.approvable]:
         known = ", ".join(gate.value for gate in APPROVABLE)
         raise ConfigError(f"no approval lets {', '.join(closed)} pass", remedy=f"it may name {known}")
-    approval = Approval(_name(by), _words(why), until, tuple(gate.value for gate in gates)).to_kv()
+    approval = Approval(_name(by), _words(why), until, tuple(gates)).to_kv()
     view = read_view(store)
     named = [existing_compute_node(view, node) for node in dict.fromkeys(nodes)]
     busy = tuple(node.name for node in named if node.lock_session)
@@ -160,9 +158,10 @@ def confirm_off(
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it asks for you")
     opened, incident = _waiting_for_a_receipt(view, node)
-    told = replace(incident, receipt=receipt).noting(clock.now(), by, f"{CONFIRMED} until {to_stamp(until)}: {why}")
+    vouched = replace(incident, receipt=receipt, asked={})
+    told = vouched.noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
     write = cas(open_incident(name), told.to_kv(), opened.index)
-    commit(store, [lock_free(node), _as_read(node, "status/failed"), write, wake()])
+    commit(store, [lock_free(node), _as_read(node, FAILED), write, wake()])
     return receipt
 
 
@@ -183,8 +182,8 @@ def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
     lets_pass = _retry_approval(clock, node, _name(by))
     operations = [
         lock_free(node),
-        _as_read(node, "status/failed"),
-        cas(node.key("status/recovered"), flag_to(False), node.index("status/recovered")),
+        _as_read(node, FAILED),
+        cas(node.key(RECOVERED), flag_to(False), node.index(RECOVERED)),
         cas(node.key(APPROVAL), lets_pass.to_kv(), node.index(APPROVAL)),
         *(archived(store, clock, opened, by, "node retry") if opened else [unchanged(open_incident(name), 0)]),
         wake(),
@@ -253,7 +252,7 @@ def _waiting_for_a_receipt(view: ClusterView, node: ComputeNode) -> tuple[OpenIn
         raise Refused(
             f"{node.key('status/failed')} is False: nobody goes on", remedy=f"`nova-ha node reset {node.name}`"
         )
-    if incident.gate not in ANSWERED_BY_A_RECEIPT:
+    if incident.gate is None or not incident.gate.answered_by_a_receipt:
         gate = incident.gate.value if incident.gate else "an unknown gate"
         raise Refused(
             f"{node.name} waits at {gate} ({incident.reason}): that it is off does not answer this",
@@ -276,7 +275,7 @@ def _retry_approval(clock: Clock, node: ComputeNode, by: str) -> Approval:
         by,
         "node retry",
         max(until, present.until) if present and given else until,
-        tuple(dict.fromkeys((*given, *(gate.value for gate in RETRY_LETS_PASS)))),
+        tuple(dict.fromkeys((*given, *RETRY_LETS_PASS))),
     )
 
 

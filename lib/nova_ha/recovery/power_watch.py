@@ -7,15 +7,15 @@ import threading
 from dataclasses import dataclass
 
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.limits import BMC_READING_S
 from nova_ha.errors import BMCError
 from nova_ha.power import BMC, PowerReading, PowerState
-from nova_ha.power.identity import same_identity
+from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.means import NeedsOperator
 
 log = logging.getLogger(__name__)
 
-READING_LIMIT_S = 5.0
 EVERY_S = 1.5
 # A batch is sent only on an OFF reading begun so recently.
 FRESH_S = 3.0
@@ -52,7 +52,7 @@ class PowerWatch:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(READING_LIMIT_S + 1)
+        self._thread.join(BMC_READING_S + 1)
 
     def still_off(self) -> None:
         """Read until the power is known to be off. Raises NeedsOperator."""
@@ -117,7 +117,7 @@ class PowerWatch:
         if not self._is_its_own and (why := self._why_not_its_own(self.bmc)):
             return PowerReading(PowerState.UNKNOWN, why)
         self._is_its_own = True
-        return self.bmc.power(READING_LIMIT_S)
+        return self.bmc.power(BMC_READING_S)
 
     def _why_not_its_own(self, bmc: BMC) -> str:
         """Return why the BMC cannot speak for this host, or nothing; only a recorded identity can tell."""
@@ -125,10 +125,10 @@ class PowerWatch:
         if not expected:
             return ""
         try:
-            found = bmc.identity(READING_LIMIT_S)
+            found = bmc.identity(BMC_READING_S)
         except BMCError as error:
             return str(error)
-        if found and same_identity(expected, found):
+        if compared(expected, found) is Match.EQUAL:
             return ""
         return f"its BMC is {found or 'nameless'}, expected {expected}"
 

@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from nova_ha.cluster.duty import ANSWERED_BY_A_RECEIPT, Duty, duties
+from nova_ha.cluster.duty import Duty, duties
 from nova_ha.cluster.gate import Closed, Gate
-from nova_ha.cluster.incident import CONFIRMED, Incident, IncidentState
+from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.semaphore import Semaphore
@@ -19,9 +19,10 @@ from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.evacuation import evacuate
 from nova_ha.recovery.fencing import fence
+from nova_ha.recovery.findings import Findings, look
 from nova_ha.recovery.finish import finish, in_words
 from nova_ha.recovery.force_down import force_down
-from nova_ha.recovery.last_look import Ask, Findings, Go, LookAgain, Outcome, Wait, decide, decide_again, look
+from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide, decide_again
 from nova_ha.recovery.means import Means
 from nova_ha.recovery.notify import notify
 
@@ -183,15 +184,9 @@ def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claime
 
 def _ask(incident: Incident) -> None:
     """Notify, but only once where it is tried again and again and stops in the same way, as without Nova."""
-    again = incident.gate is not None and (incident.gate.ends_by_itself or incident.gate in ANSWERED_BY_A_RECEIPT)
-    gate = f"{incident.gate.value if incident.gate else ''}: "
-    answered = max((at for at, step in enumerate(incident.steps) if step.what.startswith(CONFIRMED)), default=0)
-    asked = [
-        step
-        for step in incident.steps[answered:]
-        if step.state is IncidentState.NEEDS_OPERATOR and step.what.startswith(gate)
-    ]
-    if len(asked) <= 1 or not again:
+    gate = incident.gate
+    again = gate is not None and (gate.ends_by_itself or gate.answered_by_a_receipt)
+    if gate is None or not again or incident.asked.get(gate, 0) <= 1:
         notify(incident, "needs-operator")
 
 

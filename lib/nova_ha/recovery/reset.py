@@ -13,15 +13,27 @@ from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import existing_compute_node, wake
-from nova_ha.cluster.schema import APPROVAL, LEFT, LOCK, RESERVE_REASON, flag_to, open_incident
+from nova_ha.cluster.schema import (
+    APPROVAL,
+    FAILED,
+    LEFT,
+    LOCK,
+    NUMBER_FAILS,
+    OUR_REASON,
+    RECOVERED,
+    RESERVE_REASON,
+    flag_to,
+    open_incident,
+)
 from nova_ha.cluster.session import LockLost, Session
 from nova_ha.cluster.store import Operation, Rejected, Store, cas, delete, delete_cas, lock, unchanged
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute, ComputeService, Migration, MigrationStatus, ServerID
 from nova_ha.errors import ConfigError, HAError, NovaError, OutcomeUnknown, Refused, TryAgain
+from nova_ha.printable import first_few
 from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.claim import owner_freed
-from nova_ha.recovery.last_look import OUR_REASON, SIGHT_LIMIT_S
+from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.means import Answer, Sight
 from nova_ha.recovery.operator import archived, refuse_if_worked_on
 from nova_ha.recovery.states import WORKING
@@ -117,7 +129,7 @@ def _take_lock(store: Store, clock: Clock, view: ClusterView, node: ComputeNode,
     before = clock.monotonic()
     outcome = store.commit(
         [
-            unchanged(node.key("status/failed"), node.index("status/failed")),
+            unchanged(node.key(FAILED), node.index(FAILED)),
             unchanged(open_incident(node.name), opened.index if opened else 0),
             lock(node.key(LOCK), held.session.id),
         ]
@@ -190,9 +202,8 @@ def _await_cleaned(r: _Return) -> None:
 
     def missing() -> str:
         left = [record for record in _newest(r.compute.evacuations(host)) if _not_cleaned(r, record)]
-        shown = ", ".join(f"{record.server} ({record.status.value})" for record in left[:3])
-        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
-        return f"nova-compute on {host} to clean its evacuated servers: {shown}{more}" if left else ""
+        shown = first_few([f"{record.server} ({record.status.value})" for record in left], 3)
+        return f"nova-compute on {host} to clean its evacuated servers: {shown}" if left else ""
 
     _wait(r, missing, remedy="restart nova-compute there; what stays open see in `openstack server migration list`")
 
@@ -313,7 +324,7 @@ def _last_operations(r: _Return, view: ClusterView, node: ComputeNode) -> Sequen
 
 
 def _status_as_new(node: ComputeNode) -> Sequence[Operation]:
-    first = {"status/failed": flag_to(False), "status/recovered": flag_to(False), "internal/number_fails": b"0"}
+    first = {FAILED: flag_to(False), RECOVERED: flag_to(False), NUMBER_FAILS: b"0"}
     return [cas(node.key(leaf), value, node.index(leaf)) for leaf, value in first.items()]
 
 

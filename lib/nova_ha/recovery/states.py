@@ -51,7 +51,7 @@ def advance(incident: Incident, event: Event) -> Incident:
     A needs-operator incident goes on from the state it had before, or as claimed where it had none.
     """
     if event is Event.GONE_ON and incident.state is S.NEEDS_OPERATOR:
-        return replace(incident, state=incident.before or S.CLAIMED, before=None, gate=None, reason="")
+        return replace(incident, state=incident.before or S.CLAIMED, before=None, gate=None, reason="", cause=None)
     try:
         state = TRANSITIONS[incident.state, event]
     except KeyError:
@@ -61,5 +61,5 @@ def advance(incident: Incident, event: Event) -> Incident:
 
 def stop(incident: Incident, closed: Closed) -> Incident:
     """Return the incident as it waits for the operator, with the gate that closed."""
-    stopped = advance(incident, Event.STOPPED)
-    return replace(stopped, before=incident.state, gate=closed.gate, reason=closed.why)
+    advance(incident, Event.STOPPED)
+    return incident.asking(closed)

@@ -12,9 +12,10 @@ from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.store import Operation, put
+from nova_ha.cluster.together import Together
 from nova_ha.errors import OutcomeUnknown
 from nova_ha.probe.votes import NodeVotes
-from nova_ha.recovery import claim, driver, evacuation, fencing, last_look, recover
+from nova_ha.recovery import claim, driver, evacuation, fencing, gates, recover
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.following import Followed
 
@@ -60,7 +61,7 @@ def test_i1_a_power_that_nobody_watches(world: TracedWorld, monkeypatch: Patch) 
     """The BMC says off and the machine goes on: without any look at the host that is believed."""
     monkeypatch.setattr(fencing, "_prove_silence", lambda driver: driver.incident.service_seen)
     world.bmcs["c1"].obeys = False
-    world.bmcs["c1"].readings = [last_look.PowerState.OFF] * 50
+    world.bmcs["c1"].readings = [gates.PowerState.OFF] * 50
     hang(world, "c1")
     assert any("and the machine was really on" in line for line in found(world, "I1"))
 
@@ -92,8 +93,7 @@ def test_i2_a_driver_that_goes_on_after_its_session(world: TracedWorld, monkeypa
 
 
 def test_i3_a_storm_that_nobody_counts(world: TracedWorld, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(last_look, "_storm", lambda findings, node: [])
-    monkeypatch.setattr(fencing, "too_many_by_now", lambda view, node, now: None)
+    monkeypatch.setattr(Together, "too_many_with", lambda counted, node: False)
     hang(world, "c1", "c2", "c3")
     assert "it was fenced, with 3 hosts together in the window, and 2 are allowed" in found(world, "I3")[0]
 
@@ -118,8 +118,7 @@ def test_i5_a_maintenance_that_nobody_minds(world: TracedWorld, monkeypatch: Pat
 
 
 def test_i5_a_host_that_answers_and_is_not_looked_at(world: TracedWorld, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(last_look, "_answers", lambda findings, node: None)
-    monkeypatch.setattr(last_look, "_REASONS", tuple(r for r in last_look._REASONS if r.__name__ != "_answers"))
+    monkeypatch.setattr(gates, "QUESTIONS", tuple(ask for ask in gates.QUESTIONS if ask.__name__ != "_answers"))
     world.hang("c1")
     world.silent.clear()
     world.report()

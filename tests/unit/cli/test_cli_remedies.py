@@ -11,7 +11,7 @@ from nova_ha.cli.remedies import REMEDIES, mending, remedy
 from nova_ha.cli.root import root
 from nova_ha.cluster.duty import TABLE
 from nova_ha.cluster.gate import APPROVABLE, Gate
-from nova_ha.cluster.schema import Problem
+from nova_ha.cluster.schema import Fault, Problem
 
 BY_HAND = "ha_cluster/compute_nodes/c1/status/failed"
 COMMAND = re.compile(r"`nova-ha ([^`]*)`")
@@ -85,3 +85,8 @@ def test_a_bad_key_is_mended_by_the_command_that_writes_it(key: str, command: st
     assert mending(Problem(key, "is bad")) == command
     for words in COMMAND.findall(command):
         typed(words)
+
+
+def test_a_key_below_one_that_has_a_value_is_removed_whatever_its_name() -> None:
+    key = "ha_cluster/compute_nodes/c1/config/bmc/port/x"
+    assert mending(Problem(key, "is in the way", Fault.MISPLACED)) == f"`consul kv delete {key}`"

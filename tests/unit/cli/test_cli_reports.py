@@ -14,7 +14,10 @@ from nova_ha.cli.story import lines, spent, took
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.schema import compute_node
+from nova_ha.cluster.view import read_view
 from nova_ha.compute import VMState
+from nova_ha.recovery.findings import look
+from nova_ha.recovery.gates import readings
 from typing_operator import Operator
 
 S = IncidentState
@@ -186,6 +189,22 @@ def test_a_plan_shows_all_closed_gates_and_not_only_the_first(nova_ha: Operator,
     gates, _ = plan(nova_ha)
     closed = {gate for gate, is_ in gates.items() if is_ == "closed"}
     assert closed == {"paused", "approval", "bmc-identity", "disabled-by-other"}
+
+
+def test_a_plan_shows_the_gates_that_the_decision_goes_through_in_order(nova_ha: Operator, world: World) -> None:
+    nova_ha.well("config", "set", "recovery/mode", "approve")
+    nova_ha.well("pause", "--by", "bob", "--why", "switches")
+    world.hang("c1")
+    _, values = plan(nova_ha)
+    shown: list[dict[str, str]] = values["gates"]  # type: ignore[assignment]
+    first = next(gate for gate in shown if gate["is"] == "closed")
+    assert values["verdict"] == f"It would wait: {first['gate']}: {first['evidence']}"
+    assert first["evidence"] == "paused by bob (switches): `nova-ha resume` ends it"
+    tools = nova_ha.means.recovery()
+    view = read_view(world.store)
+    findings = look(tools, view.compute_nodes["c1"], view)
+    asked = readings(findings, view.compute_nodes["c1"], None)
+    assert [(gate["gate"], gate["evidence"]) for gate in shown] == [(r.gate.value, r.evidence) for r in asked]
 
 
 def test_a_plan_shows_what_an_approval_lets_pass(nova_ha: Operator, world: World) -> None:

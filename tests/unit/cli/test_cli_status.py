@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from fakes.observers import some_votes
 from fakes.world import World
 from nova_ha.cli import status
 from nova_ha.cli.look import look
@@ -12,7 +13,9 @@ from nova_ha.cli.output import span, table_lines
 from nova_ha.cli.standing import Condition, Standing, standings
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import BMC_CHECK, compute_node
-from nova_ha.probe.observation import Failing, Report
+from nova_ha.cluster.view import read_view
+from nova_ha.probe.observation import Failing, NoData, Report
+from nova_ha.probe.votes import Votes
 from rich.console import Console
 from typing_operator import Operator
 
@@ -96,6 +99,16 @@ def test_without_a_quorum_nobody_is_called_well(world: World) -> None:
     assert found.condition is Condition.UNKNOWN
     assert "no quorum of 2" in found.words
     assert "agent dead" in found.words
+
+
+def test_who_looks_and_cannot_tell_is_no_reason_to_mend_the_observers(world: World) -> None:
+    view = read_view(world.store)
+    refused = some_votes({"c1": [None, None, 0]})
+    [found] = [s for s in standings(view, refused, world.clock.now()) if s.node == "c1"]
+    assert found.remedy == "`nova-ha check ssh c1` shows it; mend it with `nova-ha node set c1`"
+    away = Votes(dict.fromkeys(view.ha_nodes, NoData("agent dead")))
+    [found] = [s for s in standings(view, away, world.clock.now()) if s.node == "c1"]
+    assert "agents of the HA nodes" in found.remedy
 
 
 def test_a_pause_and_a_bad_policy_are_headlines(nova_ha: Operator, world: World) -> None:

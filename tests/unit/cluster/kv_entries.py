@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import Cause, Gate, gate_named
 from nova_ha.cluster.incident import (
     ENDS,
     Incident,
@@ -71,7 +71,8 @@ runtime_configs = st.builds(
     versions=st.dictionaries(words, words, max_size=3),
 )
 maintenances = st.builds(Maintenance, until=stamps, by=some_word, why=words)
-approvals = st.builds(Approval, by=some_word, why=words, until=stamps, gates=st.lists(words, max_size=3).map(tuple))
+gates = st.one_of(st.sampled_from(Gate), words.map(gate_named))
+approvals = st.builds(Approval, by=some_word, why=words, until=stamps, gates=st.lists(gates, max_size=3).map(tuple))
 pauses = st.builds(Pause, by=some_word, why=words, since=words)
 
 states = st.sampled_from(IncidentState)
@@ -115,7 +116,9 @@ incidents = st.builds(
     before=st.none() | states.filter(lambda state: state not in ENDS),
     gate=st.none() | st.sampled_from(Gate),
     reason=words,
-    approved=st.lists(words, max_size=3).map(tuple),
+    cause=st.none() | st.sampled_from(Cause),
+    asked=st.dictionaries(gates, st.integers(0, 99), max_size=3),
+    approved=st.lists(gates, max_size=3).map(tuple),
     approved_by=words,
     votes=st.dictionaries(words, words, max_size=3),
     receipt=st.none() | receipts,

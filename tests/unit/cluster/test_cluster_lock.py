@@ -9,7 +9,8 @@ from fakes.clock import FakeClock
 from fakes.store import FakeStore
 from hypothesis import given
 from hypothesis import strategies as st
-from nova_ha.cluster.lock import MARGIN_S, HeldLock
+from nova_ha.cluster.limits import LOCK_MARGIN_S as MARGIN_S
+from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.session import LockLost, Session
 from nova_ha.cluster.store import Committed, Entry, Rejected, cas, delete, lock, unlock
 from nova_ha.errors import ConfigError, ConsulError, ExitCode, OutcomeUnknown

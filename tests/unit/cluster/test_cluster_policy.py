@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kv_entries import an_entry
-from nova_ha.cluster.policy import OPTIONS, Policy, Quorum, Share, option_text, parse_option
+from nova_ha.cluster.limits import CALL_S, LOCK_MARGIN_S
+from nova_ha.cluster.policy import LEAST_LOCK_DELAY_S, OPTIONS, Policy, Quorum, Share, option_text, parse_option
 from nova_ha.cluster.schema import CONFIG, BadValue
 from nova_ha.cluster.store import Entry
 
@@ -125,6 +126,12 @@ def test_what_is_wrong_leaves_the_default_in_force() -> None:
 def test_a_lock_delay_that_a_call_could_outlast_is_refused(delay: str) -> None:
     assert Policy.read(entries(session__lock_delay="20"))[1] == ()
     assert [p.key for p in Policy.read(entries(session__lock_delay=delay))[1]] == [CONFIG + "session/lock_delay"]
+
+
+def test_with_the_least_lock_delay_that_is_taken_the_longest_calls_can_be_sent() -> None:
+    """As HeldLock.require asks it of the two calls of an evacuation; and not much less would do."""
+    allowed = LEAST_LOCK_DELAY_S - 2 * CALL_S - LOCK_MARGIN_S
+    assert 0 < allowed < CALL_S
 
 
 @pytest.mark.parametrize(("registered", "votes"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 3)])

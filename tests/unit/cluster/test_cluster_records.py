@@ -21,7 +21,7 @@ RECORDS: tuple[type[Any], ...] = (RuntimeConfig, Maintenance, Approval, Pause, I
 LEGAL: tuple[bytes, ...] = (
     RuntimeConfig("nova-1", versions={"nova": "29"}).to_kv(),
     Maintenance(NOW, "ann", "disk").to_kv(),
-    Approval("ann", "seen it", NOW, ("repeat",)).to_kv(),
+    Approval("ann", "seen it", NOW, (Gate.REPEAT,)).to_kv(),
     Pause("ann", "upgrade", "2026-11-23T12:00:00.000Z").to_kv(),
     Incident(
         "c1",
@@ -103,11 +103,11 @@ def test_a_maintenance_without_a_clear_end_is_refused(until: Any) -> None:
 
 
 def test_an_approval_lets_only_the_listed_gates_pass_and_only_until_it_ends() -> None:
-    approval = Approval("ann", "", NOW, ("repeat",))
+    approval = Approval("ann", "", NOW, (Gate.REPEAT,))
     before = NOW - timedelta(seconds=1)
-    assert approval.lets_pass("repeat", before)
-    assert not approval.lets_pass("answers", before)
-    assert not approval.lets_pass("repeat", NOW)
+    assert approval.lets_pass(Gate.REPEAT, before)
+    assert not approval.lets_pass(Gate.ANSWERS, before)
+    assert not approval.lets_pass(Gate.REPEAT, NOW)
 
 
 def test_a_bmcs_receipt_stays_valid_and_an_operators_word_ends() -> None:

@@ -42,7 +42,7 @@ def a_waiting_incident(node: str = "c1", gate: Gate = Gate.ANSWERS, **fields: An
 
 def an_approval(*gates: Gate, ends_in_s: float = 3600) -> Approval:
     """An operator's approval of these gates; already expired where `ends_in_s` is negative."""
-    return Approval("ann", "looked at it", NOW + timedelta(seconds=ends_in_s), tuple(gate.value for gate in gates))
+    return Approval("ann", "looked at it", NOW + timedelta(seconds=ends_in_s), gates)
 
 
 def a_maintenance(ends_in_s: float = 3600) -> Maintenance:

@@ -15,6 +15,7 @@ from nova_ha.cli.guard import run
 from nova_ha.cli.incidents import past_incidents
 from nova_ha.cli.means import Means
 from nova_ha.cli.root import root
+from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Reading, Receipt, ServerProgress, ServerState, Step
 from nova_ha.cluster.node import Approval, Maintenance, Pause
 from nova_ha.cluster.schema import compute_node
@@ -36,7 +37,7 @@ MORE_LEAVES = {
     "config/bmc/driver": b"ipmi",
     "config/bmc/tls": b"verify",
     "config/maintenance": Maintenance(NOW, "bob", "over").to_kv(),
-    "config/approval": Approval("ann", "over", NOW, ("answers",)).to_kv(),
+    "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,)).to_kv(),
     "general/": b"",
 }
 
@@ -54,7 +55,7 @@ def a_whole_incident(node: str = BROKEN) -> Incident:
         service_seen=NOW,
         before=IncidentState.EVACUATING,
         reason="so it was seen",
-        approved=("answers",),
+        approved=(Gate.ANSWERS,),
         approved_by="ann",
         votes={"ha-1": "3x failing"},
         receipt=Receipt("bmc", "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),), NOW, "seen"),

@@ -11,7 +11,7 @@ import pytest
 from bad_values import ESCAPES
 from broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters, pause
 from fakes.values import NOW
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import Gate, UnknownGate
 from nova_ha.cluster.incident import Receipt, ServerProgress, Step
 from nova_ha.cluster.node import Approval, Maintenance, RuntimeConfig
 from nova_ha.cluster.schema import PAUSED, closed_incident, compute_node, open_incident
@@ -56,7 +56,7 @@ def _key(key: str, value: bytes) -> Callable[[BrokenCloud], None]:
 PLACES: dict[str, Callable[[BrokenCloud], None]] = {
     "reason": _incident(reason=NASTY),
     "driver": _incident(driver=NASTY, session=NASTY),
-    "approved": _incident(approved=(NASTY,), approved_by=NASTY),
+    "approved": _incident(approved=(UnknownGate(NASTY),), approved_by=NASTY),
     "votes": _incident(votes={NASTY: NASTY}),
     "receipt": _incident(receipt=Receipt("operator", NASTY, NOW, NASTY, NASTY, until=LATER, why=NASTY)),
     "server": _incident(servers={NASTY: ServerProgress(NASTY, NASTY, host=NASTY, reason=NASTY, target=NASTY)}),
@@ -64,7 +64,8 @@ PLACES: dict[str, Callable[[BrokenCloud], None]] = {
     "nova-host": _incident(nova_host=NASTY),
     "maintenance": _key(compute_node(BROKEN, "config/maintenance"), Maintenance(LATER, NASTY, NASTY).to_kv()),
     "approval": _key(
-        compute_node(BROKEN, "config/approval"), Approval(NASTY, NASTY, LATER, (NASTY, "answers")).to_kv()
+        compute_node(BROKEN, "config/approval"),
+        Approval(NASTY, NASTY, LATER, (UnknownGate(NASTY), Gate.ANSWERS)).to_kv(),
     ),
     "runtime-config": _key(
         compute_node(BROKEN, "internal/runtime_config"),

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nova_ha.power.identity import from_guid_bytes, from_uuid_text
+from nova_ha.power.identity import Match, compared, from_guid_bytes, from_uuid_text
 
 SPELLINGS = [
     "4c4c4544-0042-3510-8052-b4c04f4d3132",
@@ -52,3 +52,18 @@ def test_a_guid_of_another_length_is_an_error(length: int) -> None:
 def test_different_guids_are_different_identities(one: bytes, other: bytes) -> None:
     set_ones = from_guid_bytes(one), from_guid_bytes(other)
     assert (set_ones[0] == set_ones[1]) == (one == other) or set_ones == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "shown", "match"),
+    [
+        ("0A-0b", "0a0B", Match.EQUAL),
+        ("0a", "0b", Match.DIFFERS),
+        ("0a", None, Match.NOTHING_TO_COMPARE),
+        ("0a", "", Match.NOTHING_TO_COMPARE),
+        (None, "0a", Match.NOTHING_TO_COMPARE),
+        (None, None, Match.NOTHING_TO_COMPARE),
+    ],
+)
+def test_an_identity_is_compared_with_the_recorded_one(recorded: str | None, shown: str | None, match: Match) -> None:
+    assert compared(recorded, shown) is match

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from fakes.values import an_incident
-from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.recovery.states import TRANSITIONS, WORKING, Event, IllegalMove, advance, stop
 
@@ -42,3 +42,19 @@ def test_an_incident_that_stopped_goes_on_from_where_it_was(state: IncidentState
 def test_an_incident_opened_for_the_operator_goes_on_as_claimed() -> None:
     opened = an_incident(state=IncidentState.NEEDS_OPERATOR, gate=Gate.ANSWERS)
     assert advance(opened, Event.GONE_ON).state is IncidentState.CLAIMED
+
+
+def test_how_often_the_operator_was_asked_at_each_gate_is_counted() -> None:
+    incident = an_incident(state=IncidentState.FENCING)
+    for gate in (Gate.BMC_UNREACHABLE, Gate.NOVA_FAILS, Gate.BMC_UNREACHABLE):
+        incident = advance(stop(incident, Closed(gate, "so it was")), Event.GONE_ON)
+    assert incident.asked == {Gate.BMC_UNREACHABLE: 2, Gate.NOVA_FAILS: 1}
+
+
+def test_who_is_asked_while_it_waits_already_goes_on_from_where_it_was() -> None:
+    stopped = stop(an_incident(state=IncidentState.FENCING), Closed(Gate.NOVA_FAILS, "503"))
+    again = stopped.asking(Closed(Gate.ANSWERS, "a banner came", Cause.CLOCKS_DIFFER))
+    assert (again.before, again.gate, again.cause) == (IncidentState.FENCING, Gate.ANSWERS, Cause.CLOCKS_DIFFER)
+    assert advance(again, Event.GONE_ON).cause is None
+    opened = an_incident(state=IncidentState.NEEDS_OPERATOR).asking(Closed(Gate.ANSWERS, "a banner came"))
+    assert opened.before is None

@@ -1,0 +1,109 @@
+"""The findings: all that a decision about a recovery may look at, gathered in parallel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from nova_ha.cluster.limits import BMC_READING_S
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.semaphore import Semaphore
+from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.compute import ServiceReading
+from nova_ha.errors import BMCError, HAError
+from nova_ha.power import PowerReading, PowerState
+from nova_ha.probe.votes import NodeVotes, Votes, read_votes
+from nova_ha.recovery.means import Means, Sight
+
+T = TypeVar("T")
+
+SIGHT_LIMIT_S = 1.0
+CLOCKS_DIFFER = timedelta(seconds=60)
+NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the last look saw. `services` is None, with `nova_trouble`, where Nova could not be asked."""
+
+    view: ClusterView
+    votes: NodeVotes
+    interval_s: float
+    now: datetime
+    me: str
+    sight: Sight
+    services: Sequence[ServiceReading] | None = None
+    nova_trouble: str = ""
+    identity: str | None = None
+    identity_trouble: str = ""
+    power: PowerReading = NOT_READ
+    # Read before the view. Each claim writes it, so a claim that finds it unchanged knows of all incidents.
+    semaphore: Semaphore | None = None
+
+    @property
+    def earliest_now(self) -> datetime:
+        """The time of day by whichever clock is behind, ours or Nova's: one that jumped ahead ends nothing."""
+        return min([self.now, *(reading.read_at for reading in self.services or ())])
+
+    @property
+    def latest_now(self) -> datetime:
+        """The time of day by whichever clock is ahead, ours or Nova's: one that fell behind prolongs nothing."""
+        return max([self.now, *(reading.read_at for reading in self.services or ())])
+
+    def started(self) -> datetime:
+        """Return when an incident begins that is opened now: by Nova's clock where ours is far behind it.
+
+        What began too early by a wrong clock would soon not count for the storm guard any more.
+        """
+        latest = self.latest_now
+        return latest if latest - self.now > CLOCKS_DIFFER else self.now
+
+    def service_of(self, nova_host: str) -> ServiceReading | None:
+        """Return the nova-compute of that host, or None where Nova knows none."""
+        return next((s for s in self.services or () if s.service.host == nova_host), None)
+
+
+def look(means: Means, node: ComputeNode, view: ClusterView | None = None) -> Findings:
+    """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
+    with ThreadPoolExecutor(4) as pool:
+        sight = pool.submit(means.sight, node, SIGHT_LIMIT_S)
+        services = pool.submit(_tried, lambda: list(means.compute().services()))
+        identity = pool.submit(_bmc_read, means, node)
+        fresh = view or read_view(means.store)
+        votes: Votes = read_votes(means.store, fresh)
+        found, trouble = services.result()
+        (name, power), name_trouble = identity.result()
+        return Findings(
+            view=fresh,
+            votes=votes.of(node.name),
+            interval_s=votes.interval_s,
+            now=means.clock.now(),
+            me=means.me,
+            sight=sight.result(),
+            services=found,
+            nova_trouble=trouble,
+            identity=name,
+            identity_trouble=name_trouble,
+            power=power,
+        )
+
+
+def _tried(read: Callable[[], T]) -> tuple[T | None, str]:
+    try:
+        return read(), ""
+    except HAError as error:
+        return None, str(error)
+
+
+def _bmc_read(means: Means, node: ComputeNode) -> tuple[tuple[str | None, PowerReading], str]:
+    if node.bmc is None:
+        return (None, PowerReading(PowerState.UNKNOWN, "no BMC keys")), "no BMC keys"
+    bmc = means.bmc(node)
+    try:
+        identity, trouble = bmc.identity(BMC_READING_S), ""
+    except BMCError as error:
+        return (None, PowerReading(PowerState.UNKNOWN, str(error))), str(error)
+    return (identity, bmc.power(BMC_READING_S)), trouble

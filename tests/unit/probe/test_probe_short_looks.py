@@ -1,0 +1,29 @@
+"""A look that had less than its whole time: what it may still conclude."""
+
+from __future__ import annotations
+
+import pytest
+from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe import ssh
+from nova_ha.probe.sighting import Met, Sighting, State, failing
+
+
+@pytest.mark.parametrize(
+    ("met", "state"),
+    [
+        (failing("refused", Met.REFUSED), State.FAILING),
+        (failing("unreachable", Met.UNREACHABLE), State.FAILING),
+        (failing("no banner", Met.NO_BANNER), State.UNKNOWN),
+        (failing("timed out"), State.UNKNOWN),
+    ],
+)
+def test_only_an_answer_is_believed_that_came_before_its_time_was_over(
+    monkeypatch: pytest.MonkeyPatch, met: Sighting, state: State
+) -> None:
+    async def reach(config: SSHConfig, limit_s: float) -> Sighting:
+        return met
+
+    monkeypatch.setattr(ssh, "reach", reach)
+    node = {"c1": SSHConfig("127.0.0.1", 22, "u", "p")}
+    assert ssh.sweep(node, 0.5, 1.0)["c1"].state is state
+    assert ssh.sweep(node, 2.0, 1.0)["c1"].state is State.FAILING

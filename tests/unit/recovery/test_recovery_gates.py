@@ -1,0 +1,196 @@
+"""The list of readings: what is asked, in which order, and that the decision is its first closed one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
+from fakes.values import NOW, a_maintenance, a_node, a_view, a_waiting_incident, an_approval, an_incident
+from hypothesis import given
+from hypothesis import strategies as st
+from nova_ha.cluster.gate import Gate, Trait
+from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.node import Pause
+from nova_ha.cluster.policy import Policy
+from nova_ha.cluster.reading import WORDS, GateReading, Judged, Then
+from nova_ha.cluster.schema import Problem
+from nova_ha.cluster.view import OpenIncident
+from nova_ha.monitor.gates import gates
+from nova_ha.power import PowerReading, PowerState
+from nova_ha.probe.observation import Failing, Report
+from nova_ha.probe.votes import NodeVotes, Votes
+from nova_ha.recovery.findings import Findings
+from nova_ha.recovery.gates import LAST, readings
+from nova_ha.recovery.gates import QUESTIONS as ASKED
+from nova_ha.recovery.gates import WAITS as WAITED
+from nova_ha.recovery.last_look import Ask, Go, LookAgain, Wait, decide
+from nova_ha.recovery.means import Answer, Sight
+
+G = Gate
+A_NEW_ONE = [
+    *(G.NOT_DUE, G.WITHDRAWN, G.POLICY, G.UNREADABLE, G.PAUSED, G.MAINTENANCE, G.NO_QUORUM, G.NOVA_AWAY),
+    *(G.BMC_UNREACHABLE, G.OWN_HOST, G.NO_TARGET),
+    *(G.ANSWERS, G.RUNTIME_CONFIG, G.DISABLED_BY_OTHER, G.NO_BMC, G.BMC_IDENTITY, G.APPROVAL, G.REPEAT, G.MAX_FAILED),
+    G.NOVA_REPORTS,
+]
+ORPHAN = an_incident("c1", IncidentState.EVACUATING, receipt=RECEIPT)
+CANNOT_TELL = Sight(Answer.UNKNOWN, "too busy")
+
+
+def read(found: Findings) -> list[GateReading]:
+    return readings(found, found.view.compute_nodes["c1"], found.view.incident("c1"))
+
+
+def asked(found: Findings) -> list[Gate]:
+    return [reading.gate for reading in read(found)]
+
+
+def test_of_a_host_without_an_incident_everything_is_asked_in_this_order_and_is_open() -> None:
+    assert asked(findings()) == A_NEW_ONE
+    assert {reading.judged for reading in read(findings())} == {Judged.OPEN}
+
+
+def test_of_a_host_that_its_bmc_proved_off_only_what_can_change_is_asked() -> None:
+    never = {G.NO_QUORUM, G.ANSWERS, G.NO_BMC, G.BMC_IDENTITY, G.REPEAT, G.MAX_FAILED, G.NOVA_REPORTS}
+    found = asked(findings(incidents=(ORPHAN,)))
+    assert not never & set(found)
+    assert found[-1] is G.NOT_SILENT
+
+
+def test_of_a_host_that_an_operator_vouched_for_it_is_still_asked_whether_it_lives() -> None:
+    found = asked(findings(incidents=(a_waiting_incident("c1", G.BMC_UNREACHABLE, receipt=WORD),)))
+    assert found[-2:] == [G.ANSWERS, G.NOVA_REPORTS]
+    assert G.NO_BMC not in found
+
+
+def test_a_host_that_nobody_can_tell_about_is_waited_for_before_anything_is_asked() -> None:
+    found = read(findings(sight=CANNOT_TELL))
+    [place] = [at for at, reading in enumerate(found) if reading.gate is G.ANSWERS]
+    assert (found[place].then, found[place].shut) == (Then.WAIT, True)
+    assert found[place - 1].gate is G.NOVA_AWAY
+
+
+@pytest.mark.parametrize(("gate", "given_"), [*WAITS, *QUESTIONS])
+def test_the_decision_names_the_first_closed_reading(gate: Gate, given_: dict[str, Any]) -> None:
+    found = findings(**given_)
+    first = next(reading for reading in read(found) if reading.shut)
+    outcome = decide(found, "c1", found.view.incident("c1"))
+    assert isinstance(outcome, Wait | Ask)
+    assert outcome.closed == first.closed
+    assert first.gate is gate
+    assert first.then is (Then.WAIT if isinstance(outcome, Wait) else Then.ASK)
+
+
+@given(st.lists(st.sampled_from([values for _, values in (*WAITS, *QUESTIONS)])), st.booleans())
+def test_each_gate_is_asked_once_and_nothing_goes_on_over_one_that_is_not_open(
+    several: list[dict[str, Any]], fresh_report: bool
+) -> None:
+    merged: dict[str, Any] = {}
+    for values in several:
+        for name, value in values.items():
+            merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
+    if fresh_report and merged.get("services", ()) is not None:
+        merged["services"] = [a_service("c1", silent_s=1), a_service("ha-1")]
+    found = findings(**merged)
+    judged = read(found)
+    assert len({reading.gate for reading in judged}) == len(judged)
+    outcome = decide(found, "c1", found.view.incident("c1"))
+    assert isinstance(outcome, Go) is all(reading.open for reading in judged)
+    assert isinstance(outcome, LookAgain) is ([r.gate for r in judged if not r.open] == [G.NOVA_REPORTS])
+
+
+@pytest.mark.parametrize(
+    ("gate", "given_", "behind"),
+    [
+        (G.NO_TARGET, {"services": None}, G.NOVA_AWAY),
+        (G.RUNTIME_CONFIG, {"services": None}, G.NOVA_AWAY),
+        (G.NOVA_REPORTS, {"services": None}, G.NOVA_AWAY),
+        (G.DISABLED_BY_OTHER, {"services": [a_service("ha-1")]}, G.RUNTIME_CONFIG),
+        (G.BMC_IDENTITY, {"node": {"bmc": None}}, G.NO_BMC),
+        (G.MAX_FAILED, {"votes": NodeVotes({"ha-1": 3, "ha-2": None, "ha-3": None}, {})}, G.NO_QUORUM),
+    ],
+)
+def test_what_needs_to_know_what_is_not_known_is_not_judged(gate: Gate, given_: dict[str, Any], behind: Gate) -> None:
+    [found] = [reading for reading in read(findings(**given_)) if reading.gate is gate]
+    assert (found.judged, found.open, found.shut) == (Judged.NOT_JUDGED, False, False)
+    assert behind.value in found.evidence
+
+
+def test_a_bmc_that_shows_no_identity_is_left_to_the_fence() -> None:
+    assert decide(findings(identity=None), "c1", None) == Go()
+
+
+def test_who_lets_a_gate_pass_is_told_and_until_when() -> None:
+    policy = {"policy": Policy(recovery_mode="approve")}
+    [found] = [r for r in read(findings({"approval": an_approval(G.APPROVAL)}, view=policy)) if r.gate is G.APPROVAL]
+    assert (found.is_, found.open) == ("approved by ann", True)
+    assert found.evidence == "recovery/mode is approve; ann lets it pass until 2030-01-01T13:00:00.000Z"
+    taken = an_incident("c1", IncidentState.CLAIMED, approved=(G.APPROVAL,), approved_by="bob")
+    [found] = [r for r in read(findings(incidents=(taken,), view=policy)) if r.gate is G.APPROVAL]
+    assert found.evidence == "recovery/mode is approve; bob lets it pass"
+
+
+# --- every gate has its row, its place and its words ---
+
+
+def several() -> list[GateReading]:
+    """Every gate of both parts as open and as closed, for each of its reasons."""
+    expired = replace(WORD, until=NOW + timedelta(minutes=5))
+    waits = a_waiting_incident("c1", G.RECEIPT_EXPIRED, receipt=expired)
+    ahead = [replace(a_service(name), read_at=NOW + timedelta(minutes=10)) for name in ("c1", "ha-1")]
+    off = PowerReading(PowerState.OFF)
+    away = PowerReading(PowerState.UNKNOWN, "timed out")
+    cases: list[dict[str, Any]] = [
+        {},
+        {"sight": CANNOT_TELL},
+        {"incidents": (ORPHAN,)},
+        {"incidents": (ORPHAN,), "power": off, "sight": Sight(Answer.SILENT, "no banner", True)},
+        {"incidents": (an_incident("c1", IncidentState.FINISHED),)},
+        {"incidents": (a_waiting_incident("c1", G.BMC_UNREACHABLE),), "power": away},
+        {"incidents": (waits,), "services": ahead},
+        {"services": [a_service("c1", silent_s=1), a_service("ha-1")]},
+        {"view": {"problems": {"c1": (Problem("ha_cluster/compute_nodes/c1/status/failed", "is bad"),)}}},
+        {"node": {"maintenance": a_maintenance(-60)}},
+        *(values for _, values in (*WAITS, *QUESTIONS)),
+    ]
+    found = [reading for values in cases for reading in read(findings(**values))]
+    return [*found, GateReading.of(G.NOVA_REPORTS, False, *_last_cause(G.NOVA_REPORTS)), *_monitors()]
+
+
+def _last_cause(gate: Gate) -> list[Any]:
+    """The cause that decide_again gives."""
+    return [cause for of, cause in WORDS if of is gate and not isinstance(cause, Judged)]
+
+
+def _monitors() -> list[GateReading]:
+    report = Report("ssh", 5, 4, 1.0, "boot", {name: Failing(3, "timed out") for name in ("c2", "c3", "c4")})
+    nodes = [a_node(name) for name in ("c2", "c3", "c4")]
+    found = []
+    for c1 in (a_node(), a_node(left=True, maintenance=a_maintenance()), a_node(maintenance=a_maintenance(-60))):
+        for values in ({}, {"pause": Pause("ann", "", ""), "pause_index": 3}):
+            for incidents in ({}, {"c1": OpenIncident(7, an_incident("c1"))}):
+                view = replace(a_view([c1, *nodes], **values), incidents=incidents)  # type: ignore[arg-type]
+                found += gates(view, Votes(dict.fromkeys(view.ha_nodes, report)), "c1", NOW)
+    return found
+
+
+def test_each_row_says_who_asks_the_gate() -> None:
+    found = several()
+    of_the_look = {reading.gate for reading in found if reading.then is not Then.HOLD}
+    assert of_the_look == {gate for gate in Gate if Trait.LAST_LOOK in gate.traits}
+    of_the_monitor = {reading.gate for reading in _monitors()}
+    assert of_the_monitor == {gate for gate in Gate if Trait.MONITOR in gate.traits}
+    assert len({*WAITED, *ASKED, *LAST}) == len((*WAITED, *ASKED, *LAST))
+
+
+def test_there_are_words_for_each_reading_and_no_others() -> None:
+    used = set()
+    for reading in several():
+        assert reading.evidence
+        assert "{" not in reading.evidence
+        keys = ((reading.gate, reading.cause), (reading.gate, reading.judged))
+        used.add(next((key for key in keys if key in WORDS), None))
+    assert set(WORDS) - used == set()
