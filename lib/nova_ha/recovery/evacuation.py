@@ -11,7 +11,7 @@ from itertools import takewhile
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
 from nova_ha.cluster.limits import NOVA_PATIENCE_S
-from nova_ha.cluster.reading import GateReading, in_words
+from nova_ha.cluster.reading import GateReading
 from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, ServiceReading, VMState
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
 from nova_ha.recovery.driver import Driver
@@ -248,7 +248,7 @@ class Evacuation:
         if not hosts and in_flight:
             return
         if not hosts:
-            raise NeedsOperator(Gate.NO_TARGET, in_words(GateReading.of(Gate.NO_TARGET, False)))
+            raise NeedsOperator.by(GateReading.of(Gate.NO_TARGET, False))
         batch, incident, kept = [], self.driver.incident, self._not_to_ask(ready)
         for server in ready:
             if server in kept:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt
 from nova_ha.cluster.limits import BMC_READING_S, CALL_S
-from nova_ha.cluster.reading import in_words
+from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.together import before_the_fence
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, PowerState
@@ -66,7 +66,7 @@ def _refuse_a_storm(driver: Driver) -> None:
         view = driver.view_now()
         found = max_failed(before_the_fence(view, driver.earliest_now, driver.node.name), driver.node)
         if found.shut:
-            raise NeedsOperator(found.gate, in_words(found))
+            raise NeedsOperator.by(found)
 
 
 def _renew(driver: Driver, expired: Receipt) -> None:
@@ -126,7 +126,7 @@ def _refuse_if_it_answers(driver: Driver) -> None:
         raise NeedsOperator(Gate.ANSWERS, why)
     votes = driver.votes_now()
     if votes.agreed(driver.quorum) == 0:
-        raise NeedsOperator(Gate.ANSWERS, f"the observers see it again: {votes.in_words()}")
+        raise NeedsOperator.by(GateReading.of(Gate.ANSWERS, False, Cause.SEEN_AGAIN, votes=votes.in_words()))
 
 
 def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
@@ -170,9 +170,9 @@ def _compared(driver: Driver, bmc: BMC) -> str:
     if not expected:
         return f"identity {found or 'unknown'}, none recorded to compare"
     if compared(expected, found) is not Match.EQUAL:
-        raise NeedsOperator(
-            Gate.BMC_IDENTITY, f"the BMC at {_address(driver)} is {found or 'nameless'}, expected {expected}"
-        )
+        shown = found or "nameless"
+        another = GateReading.of(Gate.BMC_IDENTITY, False, ip=_address(driver), shown=shown, recorded=expected)
+        raise NeedsOperator.by(another)
     return f"identity {found} as recorded"
 
 

@@ -6,8 +6,9 @@ import logging
 from dataclasses import replace
 
 from nova_ha.clock import to_stamp
-from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.recovery.driver import Driver
@@ -80,9 +81,8 @@ def current_service(driver: Driver) -> ComputeService:
     """Return the failed host's nova-compute as Nova has it now. Raises NovaError, NeedsOperator."""
     reading = driver.compute.service(driver.incident.nova_host)
     if reading is None:
-        raise NeedsOperator(
-            Gate.RUNTIME_CONFIG, f"Nova knows no nova-compute on a host named {driver.incident.nova_host!r}"
-        )
+        host = driver.incident.nova_host
+        raise NeedsOperator.by(GateReading.of(Gate.RUNTIME_CONFIG, False, Cause.UNKNOWN_TO_NOVA, nova_host=host))
     return reading.service
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from nova_ha.clock import Clock
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.reading import GateReading, in_words
 from nova_ha.cluster.store import Store
 from nova_ha.compute import Compute
 from nova_ha.errors import HAError, TryAgain
@@ -67,6 +68,11 @@ class NeedsOperator(HAError):
     def __init__(self, gate: Gate, why: str) -> None:
         self.closed = Closed(gate, why)
         super().__init__(str(self.closed))
+
+    @classmethod
+    def by(cls, reading: GateReading) -> NeedsOperator:
+        """Return the refusal by a gate that was read."""
+        return cls(reading.gate, in_words(reading))
 
 
 class Halted(TryAgain):
