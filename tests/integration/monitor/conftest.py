@@ -15,7 +15,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
 @pytest.fixture(scope="module")
 def consul() -> Iterator[ConsulCluster]:
     """One server, three HA nodes."""
-    settings = {"check_update_interval": "0s", "check_output_max_size": 65536}
+    settings = {
+        "check_update_interval": "0s",
+        "check_output_max_size": 65536,
+        "enable_local_script_checks": True,
+    }
     with ConsulCluster(clients=3, settings=settings) as cluster:
         yield cluster
 
