@@ -53,7 +53,7 @@ SEMAPHORE_FLAGS = 0xE0F69A2BAA414DE0
 GOOD_KEY = re.compile(r"[a-zA-Z0-9,_./\-?&=]+")
 # One line: an SSH key of 16,384 bits has 2.8 KB.
 MOST_LINE = 4096
-# 64 operations in Consul before 1.17; some room is left for what a caller adds.
+# 64 operations in Consul before 1.14, 128 since; some room is left for what a caller adds.
 MAX_OPERATIONS = 60
 
 

@@ -253,7 +253,7 @@ def most_operations(store: Store) -> int:
     if isinstance(store, FakeStore):
         return 64
     major, minor, *_ = store.fetch("/v1/agent/self")["Config"]["Version"].split(".")
-    return 64 if (int(major), int(minor)) < (1, 17) else 128
+    return 64 if (int(major), int(minor)) < (1, 14) else 128
 
 
 def test_as_many_operations_as_its_version_takes_are_a_transaction_and_one_more_is_not(store: Store) -> None:
