@@ -10,8 +10,10 @@ from typing import Any
 
 from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.cluster.registry import NodeSettings, add_ha_node
-from nova_ha.cluster.schema import BMC_CHECK, MAX_OPERATIONS, SERVICE, SSH_CHECK, compute_node, flag_to
-from nova_ha.cluster.store import Operation, Store, connect, put
+from nova_ha.cluster.schema import BMC_CHECK, SERVICE, SSH_CHECK, compute_node
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import Operation, put
+from nova_ha.consul.values import MAX_OPERATIONS, flag_to
 from nova_ha.sandbox.consul import Datacenter
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Network, Reservation

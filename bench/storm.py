@@ -9,7 +9,7 @@ from pathlib import Path
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import NodeSettings
 from nova_ha.cluster.schema import COMPUTE_NODES, SERVICE, SSH_CHECK, compute_node
-from nova_ha.cluster.store import Store
+from nova_ha.consul.store import Store
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.sandbox.waiting import until
 

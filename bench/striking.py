@@ -9,7 +9,8 @@ from datetime import datetime
 
 from nova_ha.clock import SystemClock, from_stamp
 from nova_ha.cluster.incident import Incident
-from nova_ha.cluster.schema import COMPUTE_NODES, compute_node, flag_to
+from nova_ha.cluster.schema import COMPUTE_NODES, compute_node
+from nova_ha.consul.values import flag_to
 from nova_ha.errors import HAError
 from nova_ha.sandbox.cloud import Sandbox
 from nova_ha.sandbox.snapshot import Snapshot, look

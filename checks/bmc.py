@@ -11,7 +11,7 @@ from nova_ha.checks import guard
 
 if TYPE_CHECKING:
     from nova_ha.cluster.node import BMCConfig, ComputeNode
-    from nova_ha.cluster.store import Store
+    from nova_ha.consul.store import Store
     from nova_ha.power import BMCAddress
     from nova_ha.power.sweep import BMCSighting
     from nova_ha.probe.sighting import Sighting
@@ -35,7 +35,8 @@ def command(nodes: tuple[str, ...], interval: int, as_json: bool) -> int:
     \b
     Exit codes: 0 all could be fenced, 1 something is unknown or powered off, 2 a node cannot be fenced.
     """
-    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+    from nova_ha.consul.connection import CHECK_TIMEOUT_S
+    from nova_ha.consul.store import connect
 
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)
     return look_at(store, nodes, as_json) if nodes else sweep(store, interval, as_json)

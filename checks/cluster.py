@@ -16,7 +16,7 @@ from nova_ha.printable import printable, printable_json
 
 if TYPE_CHECKING:
     from nova_ha.clock import Clock
-    from nova_ha.cluster.store import Store
+    from nova_ha.consul.store import Store
     from nova_ha.monitor.agenda import Item
 
 RECOVERY_HANDLER = "nova-ha-handle-recovery"
@@ -35,7 +35,8 @@ def command(nodes: tuple[str, ...], as_json: bool) -> int:
     Exit codes: 0 nothing waits, 1 something waits for the operator, 2 something is due and nobody works on it.
     """
     from nova_ha.clock import SystemClock
-    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+    from nova_ha.consul.connection import CHECK_TIMEOUT_S
+    from nova_ha.consul.store import connect
 
     guard.end_by(DEADLINE_S)
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)

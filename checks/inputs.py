@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import COMPUTE_NODES, CONFIG, PAUSED, compute_node, is_name
-from nova_ha.cluster.store import Entry, Store
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry
 from nova_ha.probe.observation import NoData, Report
 from nova_ha.probe.sighting import Sighting, unknown
 

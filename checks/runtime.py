@@ -11,7 +11,7 @@ from nova_ha.printable import printable
 
 if TYPE_CHECKING:
     from nova_ha.cluster.node import RuntimeConfig
-    from nova_ha.cluster.store import Store
+    from nova_ha.consul.store import Store
 
 DEADLINE_S = 15.0
 
@@ -25,7 +25,8 @@ def command(nodes: tuple[str, ...], nova_conf: tuple[Path, ...]) -> int:
     \b
     Exit codes: 0 it is current, 1 it is not, or cannot be told.
     """
-    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+    from nova_ha.consul.connection import CHECK_TIMEOUT_S
+    from nova_ha.consul.store import connect
 
     guard.end_by(DEADLINE_S)
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)
@@ -39,7 +40,7 @@ def keep_current(store: Store, nova_conf: tuple[Path, ...] = ()) -> int:
     """
     from nova_ha.checks.nova_conf import read_runtime_config
     from nova_ha.cluster.schema import compute_node
-    from nova_ha.cluster.store import Committed, cas
+    from nova_ha.consul.transaction import Committed, cas
 
     name = store.node_name()
     found = read_runtime_config(nova_conf)

@@ -13,7 +13,7 @@ from nova_ha.checks import guard
 if TYPE_CHECKING:
     from nova_ha.checks.inputs import Inputs
     from nova_ha.cluster.node import ComputeNode
-    from nova_ha.cluster.store import Store
+    from nova_ha.consul.store import Store
     from nova_ha.probe.observation import Report
     from nova_ha.probe.sighting import Sighting
 
@@ -47,7 +47,8 @@ def command(nodes: tuple[str, ...], interval: int, host_limit: float, paced: boo
     """
     if paced and not nodes:
         guard.await_turn(interval)
-    from nova_ha.cluster.store import CHECK_TIMEOUT_S, connect
+    from nova_ha.consul.connection import CHECK_TIMEOUT_S
+    from nova_ha.consul.store import connect
 
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)
     if nodes:

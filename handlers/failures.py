@@ -8,7 +8,7 @@ from __future__ import annotations
 import click
 from nova_ha.clock import SystemClock
 from nova_ha.cluster.schema import ha_node
-from nova_ha.cluster.store import Store, connect
+from nova_ha.consul.store import Store, connect
 from nova_ha.errors import ExitCode, Refused
 from nova_ha.monitor.counting import count_failures
 from nova_ha.monitor.look import decide, look

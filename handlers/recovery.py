@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import click
 from nova_ha.clock import SystemClock
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.store import Store, connect
 from nova_ha.compute import Compute
+from nova_ha.consul.store import Store, connect
 from nova_ha.errors import ExitCode, HAError
 from nova_ha.power import BMC, BMCAddress
 from nova_ha.printable import printable

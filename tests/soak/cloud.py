@@ -17,7 +17,8 @@ from audit import Trace, write_trace
 from audit.trace import GuestRun, Migration, Output, Record
 from nova_ha.clock import SystemClock, from_stamp
 from nova_ha.cluster.schema import INCIDENTS_CLOSED
-from nova_ha.cluster.store import Store, connect, delete
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import delete
 from nova_ha.errors import ConsulError, HAError, NovaError
 from nova_ha.sandbox import control
 from nova_ha.sandbox.processes import find, signal_one

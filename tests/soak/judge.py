@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from audit import audit
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.schema import HA_NODES as HA_NODES_KEYS
-from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, flag_from
-from nova_ha.cluster.semaphore import Semaphore
+from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.semaphore import Semaphore
+from nova_ha.consul.values import flag_from
 
 from soak.cloud import COMMANDS, SoakCloud
 from soak.faults import FAULTS

@@ -10,7 +10,7 @@ from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.past import Past
-from nova_ha.cluster.store import Store
+from nova_ha.consul.store import Store
 from nova_ha.monitor.look import Look, decide, look
 from nova_ha.monitor.verdict import Hold
 from nova_ha.probe.observation import Report

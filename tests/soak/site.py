@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from nova_ha.cluster.store import put
+from nova_ha.consul.transaction import put
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
 from support.machine import RealMachine
 from support.power_button import LIFE, SSHD_PROCESS

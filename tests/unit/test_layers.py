@@ -15,16 +15,17 @@ ROOT = Path(nova_ha.__file__).parent
 
 # What each layer may import, beside itself and what is below all: errors, clock, printable.
 PARTS = {"monitor", "recovery"}
-LOWER = {"cluster", "probe", "power", "compute"}
+LOWER = {"consul", "cluster", "probe", "power", "compute"}
 ALLOWED = {
     "errors": set(),
     "clock": set(),
     "printable": set(),
-    "cluster": set(),
-    "probe": {"cluster"},
-    "power": {"cluster"},
-    "compute": {"cluster"},
-    "monitor": {"cluster", "probe", "power"},
+    "consul": set(),
+    "power": set(),
+    "compute": set(),
+    "cluster": {"consul", "power"},
+    "probe": {"consul", "cluster"},
+    "monitor": {"consul", "cluster", "probe", "power"},
     "recovery": LOWER,
     "sandbox": LOWER | PARTS | {"cli", "checks", "handlers"},
     "cli": LOWER | PARTS | {"checks", "handlers", "sandbox"},
@@ -120,7 +121,7 @@ loaded = sorted(name for name in {blocked!r} if name in sys.modules)
 assert not loaded, loaded
 """
 
-MONITOR_SIDE = ("errors", "clock", "cluster", "probe", "power", "monitor", "checks")
+MONITOR_SIDE = ("errors", "clock", "consul", "cluster", "probe", "power", "monitor", "checks")
 
 
 def test_the_monitor_works_where_nothing_of_openstack_is_installed() -> None:
@@ -133,9 +134,9 @@ def test_the_monitor_works_where_nothing_of_openstack_is_installed() -> None:
 
 def test_a_check_or_handler_loads_no_clients_library_before_it_uses_it() -> None:
     heavy = ["consul", "pyghmi", "novaclient", "keystoneauth1", "asyncssh", "requests", "rich"]
-    names = [m for m in modules() if m.partition(".")[0] in ("cluster", "monitor", "checks", "handlers")]
+    names = [m for m in modules() if m.partition(".")[0] in ("consul", "cluster", "monitor", "checks", "handlers")]
     # What TLS and unix sockets use, loaded by the connection that needs them: adapters of requests.
-    names = [name for name in names if name not in ("cluster.encryption", "cluster.sockets")]
+    names = [name for name in names if name not in ("consul.encryption", "consul.sockets")]
     code = BLOCKER.format(blocked=heavy, modules=names)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -6,7 +6,7 @@ from unprotected.removal import Edit, Removal, process, removal
 
 CLAIM = "lib/nova_ha/recovery/claim.py"
 DRIVER = "lib/nova_ha/recovery/driver.py"
-LOCK = "lib/nova_ha/cluster/lock.py"
+LOCK = "lib/nova_ha/consul/lock.py"
 RECOVER = "lib/nova_ha/recovery/recover.py"
 DUTY = "lib/nova_ha/cluster/duty.py"
 EVACUATION = "lib/nova_ha/recovery/evacuation.py"
@@ -216,18 +216,18 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         36,
         "a write that is denied is no lost race",
-        Edit("lib/nova_ha/cluster/store.py", "raise forbidden(f\"writing {', '.join(denied)}\")", "pass"),
+        Edit("lib/nova_ha/consul/store.py", "raise forbidden(f\"writing {', '.join(denied)}\")", "pass"),
         tests="test_fault_stale_reads.py::test_a_write_that_a_token_has_no_right_to_is_no_lost_race",
     ),
     removal(
         36,
         "a refused token is named, and how to mend it",
         Edit(
-            "lib/nova_ha/cluster/trouble.py",
+            "lib/nova_ha/consul/trouble.py",
             '    if isinstance(error, consul.ACLPermissionDenied) or "ermission denied" in text:\n',
             "    if False:\n",
         ),
-        Edit("lib/nova_ha/cluster/trouble.py", '    if "ACL not found" in text:\n', "    if False:\n"),
+        Edit("lib/nova_ha/consul/trouble.py", '    if "ACL not found" in text:\n', "    if False:\n"),
         tests="test_fault_stale_reads.py::test_a_handler_whose_token_is_refused_says_so_exits_1_and_does_nothing",
     ),
     removal(

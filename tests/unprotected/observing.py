@@ -12,7 +12,7 @@ FINDINGS = "lib/nova_ha/recovery/findings.py"
 RECOVERY_GATES = "lib/nova_ha/recovery/gates.py"
 SHARED_GATES = "lib/nova_ha/cluster/shared_gates.py"
 NODE = "lib/nova_ha/cluster/node.py"
-STORE = "lib/nova_ha/cluster/store.py"
+STORE = "lib/nova_ha/consul/store.py"
 TIMER = "checks/cluster.py"
 
 ONE_IS_ENOUGH = Edit(
@@ -232,7 +232,7 @@ REMOVALS: tuple[Removal, ...] = (
         25,
         "a lock is proved by the monotonic clock",
         Edit(
-            "lib/nova_ha/cluster/lock.py",
+            "lib/nova_ha/consul/lock.py",
             "return self._clock.monotonic() - self._proven_at",
             "return self._clock.now().timestamp() - self._proven_at",
         ),

@@ -25,7 +25,7 @@ def complete_option(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def _names(folder: str, incomplete: str) -> list[str]:
-    from nova_ha.cluster.store import connect
+    from nova_ha.consul.store import connect
     from nova_ha.errors import HAError
 
     try:

@@ -20,7 +20,7 @@ from nova_ha.printable import printable
 if TYPE_CHECKING:
     from nova_ha.cli.look import Look
     from nova_ha.cluster.registry import NodeSettings
-    from nova_ha.cluster.store import Store
+    from nova_ha.consul.store import Store
 
 COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 Examination = Callable[[], Sequence[Finding]]

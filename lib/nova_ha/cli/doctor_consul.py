@@ -21,8 +21,8 @@ from nova_ha.cluster.schema import (
     RECOVERY_SEMAPHORE,
     WAKE,
 )
-from nova_ha.cluster.store import Store
-from nova_ha.cluster.trouble import reading
+from nova_ha.consul.store import Store
+from nova_ha.consul.trouble import reading
 from nova_ha.errors import ConsulError, NotAllowed
 
 AREA = "Consul"

@@ -6,9 +6,11 @@ from collections.abc import Iterable
 
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.past import last_of_each
-from nova_ha.cluster.schema import INCIDENTS_CLOSED, BadValue, Problem, closed_incident
-from nova_ha.cluster.store import Entry, Store
+from nova_ha.cluster.schema import INCIDENTS_CLOSED, closed_incident
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry
+from nova_ha.consul.values import BadValue, Problem
 
 
 def past_incidents(store: Store, node: str | None = None) -> tuple[list[Incident], list[Problem]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from nova_ha.cluster.node import HANode
 from nova_ha.cluster.schema import BMC_CHECK, SERVICE
-from nova_ha.cluster.store import Store
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.store import Store
 from nova_ha.errors import ConsulError
 from nova_ha.probe.observation import NoData, Report
 from nova_ha.probe.votes import Votes, read_votes

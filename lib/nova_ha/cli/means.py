@@ -11,13 +11,13 @@ import click
 from nova_ha.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
-    from nova_ha.cluster.store import Store
     from nova_ha.compute import Compute
+    from nova_ha.consul.store import Store
     from nova_ha.recovery.means import Means as RecoveryMeans
 
 
 def _store() -> Store:
-    from nova_ha.cluster.store import connect
+    from nova_ha.consul.store import connect
 
     return connect()
 

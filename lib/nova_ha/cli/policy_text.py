@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from nova_ha.cluster.registry import Unacceptable
-from nova_ha.cluster.schema import BadValue, check_name, compute_node
+from nova_ha.cluster.schema import check_name, compute_node
+from nova_ha.consul.values import BadValue
 
 RULES = """\
 # The rights of the compute node {node}. Beside this policy its token needs the identity of its own node:

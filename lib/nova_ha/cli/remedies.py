@@ -14,11 +14,10 @@ from nova_ha.cluster.schema import (
     INCIDENTS_OPEN,
     MAINTENANCE,
     RECOVERY_SEMAPHORE,
-    Fault,
-    Problem,
     is_name,
 )
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.values import Fault, Problem
 
 # `{node}` is the compute node that the gate is closed for, `{gate}` the gate's own name. Every Gate has a line.
 # ruff: noqa: E501 (one line for each, as it is printed)

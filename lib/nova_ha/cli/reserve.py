@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from nova_ha.cluster.registry import existing_ha_node
 from nova_ha.cluster.schema import RESERVE_REASON
-from nova_ha.cluster.store import Store
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import Compute
+from nova_ha.consul.store import Store
 from nova_ha.errors import NoSuchHost, NovaError, Refused
 
 

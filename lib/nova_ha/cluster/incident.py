@@ -13,7 +13,7 @@ from typing import Any
 from nova_ha.clock import from_stamp, to_key, to_stamp
 from nova_ha.cluster.gate import AnyGate, Cause, Closed, Gate, gate_named
 from nova_ha.cluster.node import check_version
-from nova_ha.cluster.schema import BadValue, object_from, object_to
+from nova_ha.consul.values import BadValue, object_from, object_to
 
 # Consul takes a transaction of 512 KiB, in which a value is base64.
 MOST_BYTES = 360 * 1024

@@ -16,18 +16,21 @@ from nova_ha.cluster.schema import (
     LEFT,
     LOCK,
     MAINTENANCE,
-    MOST_LINE,
     NUMBER_FAILS,
     RECOVERED,
-    BadValue,
-    Fault,
     HostName,
-    Problem,
     check_name,
     compute_node,
+    ha_node,
+)
+from nova_ha.consul.transaction import Entry
+from nova_ha.consul.values import (
+    MOST_LINE,
+    BadValue,
+    Fault,
+    Problem,
     count_from,
     flag_from,
-    ha_node,
     line_from,
     object_from,
     object_to,
@@ -35,7 +38,6 @@ from nova_ha.cluster.schema import (
     secret_from,
     shown,
 )
-from nova_ha.cluster.store import Entry
 
 T = TypeVar("T")
 

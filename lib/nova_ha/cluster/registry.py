@@ -19,21 +19,18 @@ from nova_ha.cluster.schema import (
     FAILED,
     IN_USE,
     LOCK,
-    MAX_OPERATIONS,
     NUMBER_FAILS,
     RECOVERED,
     WAKE,
-    BadValue,
-    Problem,
     check_name,
     compute_node,
-    flag_to,
     ha_node,
     open_incident,
-    shown,
 )
-from nova_ha.cluster.store import Entry, Operation, Rejected, Store, cas, delete_cas, put, unchanged
 from nova_ha.cluster.view import ClusterView, all_problems, read_view
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry, Operation, Rejected, cas, delete_cas, put, unchanged
+from nova_ha.consul.values import MAX_OPERATIONS, BadValue, Problem, flag_to, shown
 from nova_ha.errors import ConfigError, ExitCode, Refused, TryAgain
 
 

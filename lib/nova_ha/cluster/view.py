@@ -20,11 +20,11 @@ from nova_ha.cluster.schema import (
     INCIDENTS_OPEN,
     PAUSED,
     RECOVERY_SEMAPHORE,
-    BadValue,
-    Problem,
 )
-from nova_ha.cluster.semaphore import Semaphore
-from nova_ha.cluster.store import Entry, Store
+from nova_ha.consul.semaphore import Semaphore
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry
+from nova_ha.consul.values import BadValue, Problem
 
 
 @dataclass(frozen=True)

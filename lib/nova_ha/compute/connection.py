@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nova_ha.cluster.limits import CALL_S
 from nova_ha.compute.credentials import Access, access
+from nova_ha.consul.limits import CALL_S
 from nova_ha.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -14,20 +14,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from nova_ha.clock import Clock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import still_registered
-from nova_ha.cluster.schema import (
-    APPROVAL,
-    FAILED,
-    LEFT,
-    MAINTENANCE,
-    MAX_OPERATIONS,
-    NUMBER_FAILS,
-    PAUSED,
-    WAKE,
-    flag_to,
-    open_incident,
-)
-from nova_ha.cluster.store import Operation, Rejected, Store, cas, unchanged
+from nova_ha.cluster.schema import APPROVAL, FAILED, LEFT, MAINTENANCE, NUMBER_FAILS, PAUSED, WAKE, open_incident
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Operation, Rejected, cas, unchanged
+from nova_ha.consul.values import MAX_OPERATIONS, flag_to
 from nova_ha.errors import TryAgain
 from nova_ha.monitor.leave import leaves_noted
 from nova_ha.monitor.look import Look, decide, look

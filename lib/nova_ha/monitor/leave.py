@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from nova_ha.cluster.schema import LEFT, flag_to
-from nova_ha.cluster.store import Operation, cas, delete_cas
+from nova_ha.cluster.schema import LEFT
+from nova_ha.consul.transaction import Operation, cas, delete_cas
+from nova_ha.consul.values import flag_to
 from nova_ha.monitor.look import Look
 from nova_ha.monitor.verdict import Verdict
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from nova_ha.clock import Clock
 from nova_ha.cluster.registry import existing_compute_node
 from nova_ha.cluster.schema import WAKE
-from nova_ha.cluster.store import Store
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.store import Store
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.storm import storm
 from nova_ha.monitor.verdict import Verdict

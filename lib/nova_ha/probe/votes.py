@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nova_ha.cluster.schema import SERVICE, SSH_CHECK
-from nova_ha.cluster.store import Store
-from nova_ha.cluster.trouble import garbled
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.store import Store
+from nova_ha.consul.trouble import garbled
 from nova_ha.probe.observation import Failing, NoData, Report, Unknown
 
 # Serf's numbers for a member that lives, and for one that has left on purpose (failed is 4).

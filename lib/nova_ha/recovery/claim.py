@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Step
-from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.schema import (
     APPROVAL,
@@ -19,16 +18,16 @@ from nova_ha.cluster.schema import (
     PAUSED,
     RECOVERED,
     RECOVERY_SEMAPHORE,
-    SessionID,
     compute_node,
-    flag_to,
     ha_node,
     open_incident,
 )
-from nova_ha.cluster.semaphore import Full, LimitConflict, Semaphore
-from nova_ha.cluster.session import Session
-from nova_ha.cluster.store import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
+from nova_ha.consul.session import Session
+from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
+from nova_ha.consul.values import SessionID, flag_to
 from nova_ha.errors import ConfigError
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.means import Means

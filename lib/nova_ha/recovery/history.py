@@ -6,8 +6,10 @@ from contextlib import suppress
 
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.past import key_of, latest_first
-from nova_ha.cluster.schema import BadValue, closed_incident
-from nova_ha.cluster.store import Operation, Store, cas
+from nova_ha.cluster.schema import closed_incident
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Operation, cas
+from nova_ha.consul.values import BadValue
 
 
 def into_history(store: Store, incident: Incident) -> Operation:

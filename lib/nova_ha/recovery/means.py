@@ -10,8 +10,8 @@ from nova_ha.clock import Clock
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import GateReading, in_words
-from nova_ha.cluster.store import Store
 from nova_ha.compute import Compute
+from nova_ha.consul.store import Store
 from nova_ha.errors import HAError, TryAgain
 from nova_ha.power import BMC
 

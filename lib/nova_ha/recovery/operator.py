@@ -2,7 +2,7 @@
 
 Each is one transaction that depends on what was read, and writes `wake` with it where it gives work. Each raises
 Refused where doing it would be wrong, ConfigError for what was given wrongly, TryAgain where somebody else wrote
-meanwhile (nothing was written then), ConsulError and OutcomeUnknown as nova_ha.cluster.store does.
+meanwhile (nothing was written then), ConsulError and OutcomeUnknown as nova_ha.consul.store does.
 """
 
 from __future__ import annotations
@@ -16,22 +16,11 @@ from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PAS
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
-from nova_ha.cluster.schema import (
-    APPROVAL,
-    FAILED,
-    LOCK,
-    MAINTENANCE,
-    MAX_OPERATIONS,
-    MOST_LINE,
-    PAUSED,
-    RECOVERED,
-    BadValue,
-    flag_to,
-    line_from,
-    open_incident,
-)
-from nova_ha.cluster.store import Operation, Rejected, Store, cas, delete_cas, unchanged
+from nova_ha.cluster.schema import APPROVAL, FAILED, LOCK, MAINTENANCE, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, OpenIncident, read_view
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unchanged
+from nova_ha.consul.values import MAX_OPERATIONS, MOST_LINE, BadValue, flag_to, line_from
 from nova_ha.errors import ConfigError, Refused, TryAgain
 from nova_ha.recovery.history import into_history
 from nova_ha.recovery.states import WORKING, Event, advance

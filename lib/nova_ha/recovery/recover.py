@@ -12,8 +12,8 @@ from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
-from nova_ha.cluster.semaphore import Semaphore
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.semaphore import Semaphore
 from nova_ha.errors import ConsulError, Refused, TryAgain
 from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_operator
 from nova_ha.recovery.driver import Driver

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 from nova_ha.clock import Clock, to_stamp
 from nova_ha.cluster.incident import Incident
-from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import existing_compute_node, wake
 from nova_ha.cluster.schema import (
@@ -22,13 +21,15 @@ from nova_ha.cluster.schema import (
     OUR_REASON,
     RECOVERED,
     RESERVE_REASON,
-    flag_to,
     open_incident,
 )
-from nova_ha.cluster.session import LockLost, Session
-from nova_ha.cluster.store import Operation, Rejected, Store, cas, delete, delete_cas, lock, unchanged
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute, ComputeService, Migration, MigrationStatus, ServerID
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.session import LockLost, Session
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Operation, Rejected, cas, delete, delete_cas, lock, unchanged
+from nova_ha.consul.values import flag_to
 from nova_ha.errors import ConfigError, HAError, NovaError, OutcomeUnknown, Refused, TryAgain
 from nova_ha.printable import first_few
 from nova_ha.probe.votes import read_votes

@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node
-from nova_ha.cluster.store import Store, connect
+from nova_ha.consul.store import Store, connect
 from nova_ha.sandbox.consul import CONFIGURATION, Datacenter, commands_path
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.machine import Machine

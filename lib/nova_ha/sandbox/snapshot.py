@@ -11,8 +11,8 @@ from nova_ha.cluster.gate import Closed
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import closed_incident
-from nova_ha.cluster.store import Store
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.store import Store
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.verdict import Hold
 from nova_ha.probe.votes import NodeVotes, Votes, read_votes

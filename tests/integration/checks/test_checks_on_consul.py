@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 from nova_ha.cluster.node import RuntimeConfig, SSHConfig
-from nova_ha.cluster.store import cas, put
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.transaction import cas, put
 from nova_ha.power import BMCAddress
 from nova_ha.probe.observation import Report
 from nova_ha.probe.votes import NodeVotes, read_votes

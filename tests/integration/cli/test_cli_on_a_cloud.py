@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from commands_at_work import Commands
-from nova_ha.cluster.store import Store
+from nova_ha.consul.store import Store
 from nova_ha.sandbox.cloud import Sandbox
 
 IDENTITY = "ha_cluster/compute_nodes/compute-1/config/bmc/identity"

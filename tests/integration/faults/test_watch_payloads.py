@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import WAKE, compute_node, ha_node
-from nova_ha.cluster.store import put
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.transaction import put
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox.consul import commands_path
 from nova_ha.sandbox.waiting import until

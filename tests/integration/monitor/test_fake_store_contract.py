@@ -8,13 +8,12 @@ from functools import partial
 import pytest
 from fakes.clock import FakeClock
 from fakes.store import FakeStore
-from nova_ha.cluster.schema import LOCK_FLAGS, MAX_OPERATIONS, SessionID
-from nova_ha.cluster.store import (
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import (
     Committed,
     Entry,
     Operation,
     Rejected,
-    Store,
     cas,
     delete,
     delete_cas,
@@ -24,6 +23,7 @@ from nova_ha.cluster.store import (
     unchanged,
     unlock,
 )
+from nova_ha.consul.values import LOCK_FLAGS, MAX_OPERATIONS, SessionID
 from nova_ha.errors import ConfigError, ConsulError
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster

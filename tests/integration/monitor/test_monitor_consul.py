@@ -15,7 +15,8 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
 from nova_ha.cluster.schema import COMPUTE_NODES, PAUSED, ROOT, SERVICE, SSH_CHECK, WAKE, compute_node
-from nova_ha.cluster.store import Store, put
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import put
 from nova_ha.monitor.look import decide, look
 from nova_ha.monitor.summary import Summary
 from nova_ha.monitor.verdict import Hold

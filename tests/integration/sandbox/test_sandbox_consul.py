@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from nova_ha.cluster.schema import PAUSED, WAKE
-from nova_ha.cluster.store import Committed, delete, put, unchanged
+from nova_ha.consul.transaction import Committed, delete, put, unchanged
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.sandbox.consul import CONFIGURATION, Agent
 from nova_ha.sandbox.provide import find_consul

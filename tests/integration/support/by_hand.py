@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from nova_ha.cluster.store import Operation, Store
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Operation
 
 
 def write_by_hand(store: Store, *operations: Operation) -> None:

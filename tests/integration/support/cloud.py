@@ -28,10 +28,12 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
-from nova_ha.cluster.schema import HA_NODES, INCIDENTS_CLOSED, RECOVERY_SEMAPHORE, compute_node, flag_from
-from nova_ha.cluster.semaphore import Semaphore
-from nova_ha.cluster.store import Store, connect, put
+from nova_ha.cluster.schema import HA_NODES, INCIDENTS_CLOSED, RECOVERY_SEMAPHORE, compute_node
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.semaphore import Semaphore
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import put
+from nova_ha.consul.values import flag_from
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox import control

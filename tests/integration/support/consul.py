@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nova_ha.cluster.store import Store, connect
+from nova_ha.consul.store import Store, connect
 from nova_ha.sandbox.consul import CONFIGURATION, Agent, Datacenter
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Network, Reservation

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from nova_ha.cluster.store import connect
+from nova_ha.consul.store import connect
 
 WAIT_S = 2
 PATIENCE_S = 10.0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from nova_ha.cluster.store import Failure, Store
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Failure
 
 
 def session_ids(store: Store) -> frozenset[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Committed, delete
+from nova_ha.consul.transaction import Committed, delete
 from support.cloud import WholeCloud
 from support.machine import RealMachine
 from support.plan import WholePlan

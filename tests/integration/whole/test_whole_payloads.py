@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node
-from nova_ha.cluster.store import put
+from nova_ha.consul.transaction import put
 from nova_ha.sandbox.consul import CONFIGURATION, commands_path
 from nova_ha.sandbox.waiting import until
 from support.commands import CHECKS, HANDLERS
@@ -95,7 +95,7 @@ def agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agents]:
 
 
 def cluster_store(cluster: ConsulCluster, token: str) -> object:
-    from nova_ha.cluster.store import connect
+    from nova_ha.consul.store import connect
 
     return connect({**cluster.agents["ha-1"].access, "CONSUL_HTTP_TOKEN": token})
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 import pytest
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident
-from nova_ha.cluster.schema import closed_incident, is_key
-from nova_ha.cluster.store import cas, delete
+from nova_ha.cluster.schema import closed_incident
+from nova_ha.consul.transaction import cas, delete
+from nova_ha.consul.values import is_key
 from support.by_hand import write_by_hand
 from support.cloud import WholeCloud
 from support.machine import RealMachine

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from fakes.trace import TracedWorld
 from nova_ha.cluster.incident import Incident, ServerState
-from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.store import Operation, put
 from nova_ha.cluster.together import Together
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.transaction import Operation, put
 from nova_ha.errors import OutcomeUnknown
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.recovery import claim, driver, evacuation, fencing, gates, recover

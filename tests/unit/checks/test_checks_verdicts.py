@@ -14,7 +14,7 @@ from nova_ha.checks.ssh import HUNG_AGAIN_S, TRY_AGAIN_S, banner_only, credentia
 from nova_ha.checks.verdict import Verdict, verdict
 from nova_ha.cluster.node import BMCConfig, ComputeNode
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Entry
+from nova_ha.consul.transaction import Entry
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.sweep import BMCSighting
 from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown

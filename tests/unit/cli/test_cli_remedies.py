@@ -11,7 +11,7 @@ from nova_ha.cli.remedies import REMEDIES, mending, remedy
 from nova_ha.cli.root import root
 from nova_ha.cluster.duty import TABLE
 from nova_ha.cluster.gate import APPROVABLE, Gate
-from nova_ha.cluster.schema import Fault, Problem
+from nova_ha.consul.values import Fault, Problem
 
 BY_HAND = "ha_cluster/compute_nodes/c1/status/failed"
 COMMAND = re.compile(r"`nova-ha ([^`]*)`")

@@ -18,7 +18,7 @@ from nova_ha.cluster.incident import (
 )
 from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig
 from nova_ha.cluster.schema import compute_node, ha_node
-from nova_ha.cluster.store import Entry
+from nova_ha.consul.transaction import Entry
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

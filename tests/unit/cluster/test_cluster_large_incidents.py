@@ -25,8 +25,9 @@ from nova_ha.cluster.incident import (
     ServerState,
     Step,
 )
-from nova_ha.cluster.schema import BadValue, open_incident
-from nova_ha.cluster.store import Committed, cas
+from nova_ha.cluster.schema import open_incident
+from nova_ha.consul.transaction import Committed, cas
+from nova_ha.consul.values import BadValue
 from nova_ha.recovery.servers import MOST_NAME
 
 LETTERS = string.ascii_letters + string.digits + "-_ äß"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kv_entries import stamps
 from nova_ha.clock import from_stamp, to_key, to_stamp
 from nova_ha.cluster.past import Past, key_of, last_of_each, latest_first, past
-from nova_ha.cluster.schema import INCIDENTS_CLOSED, closed_incident, is_key
+from nova_ha.cluster.schema import INCIDENTS_CLOSED, closed_incident
+from nova_ha.consul.values import is_key
 
 BEGAN = datetime(2030, 1, 1, 12, 0, 45, tzinfo=UTC)
 C1 = INCIDENTS_CLOSED + "c1/"

@@ -15,7 +15,7 @@ from kv_entries import NOW, approvals, incidents, maintenances, pauses, runtime_
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerProgress, ServerState
 from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig
-from nova_ha.cluster.schema import BadValue
+from nova_ha.consul.values import BadValue
 
 RECORDS: tuple[type[Any], ...] = (RuntimeConfig, Maintenance, Approval, Pause, Incident)
 LEGAL: tuple[bytes, ...] = (

@@ -10,7 +10,7 @@ from fakes.cluster import register
 from fakes.store import FakeStore
 from nova_ha.cluster.registry import remove_compute_node, remove_ha_node
 from nova_ha.cluster.schema import compute_node, ha_node
-from nova_ha.cluster.store import Entry, lock
+from nova_ha.consul.transaction import Entry, lock
 from nova_ha.errors import TryAgain
 
 

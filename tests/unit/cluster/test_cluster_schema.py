@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.cluster import schema
-from nova_ha.cluster.schema import BadValue
+from nova_ha.consul import values
+from nova_ha.consul.values import BadValue
 
 PARSERS = (
-    schema.text_from,
-    schema.flag_from,
-    schema.count_from,
-    schema.port_from,
-    schema.line_from,
-    schema.secret_from,
-    schema.object_from,
+    values.text_from,
+    values.flag_from,
+    values.count_from,
+    values.port_from,
+    values.line_from,
+    values.secret_from,
+    values.object_from,
 )
 
 
@@ -37,57 +38,57 @@ PARSERS = (
     ],
 )
 def test_a_boolean_is_read_in_any_case(raw: bytes, meaning: bool) -> None:
-    assert schema.flag_from(raw) is meaning
+    assert values.flag_from(raw) is meaning
 
 
 @pytest.mark.parametrize("raw", [b"", b"on", b"2", b"None", b"Tru", b"\xff", b"true false"])
 def test_anything_else_is_no_boolean(raw: bytes) -> None:
     with pytest.raises(BadValue):
-        schema.flag_from(raw)
+        values.flag_from(raw)
 
 
 @pytest.mark.parametrize("value", [True, False])
 def test_a_boolean_is_written_as_the_user_wants_it(value: bool) -> None:
-    assert schema.flag_to(value) == str(value).encode()
-    assert schema.flag_from(schema.flag_to(value)) is value
+    assert values.flag_to(value) == str(value).encode()
+    assert values.flag_from(values.flag_to(value)) is value
 
 
 @pytest.mark.parametrize(("raw", "number"), [(b"0", 0), (b"17\n", 17), (b"007", 7), (b"999999999", 999999999)])
 def test_a_count_is_a_decimal_integer(raw: bytes, number: int) -> None:
-    assert schema.count_from(raw) == number
+    assert values.count_from(raw) == number
 
 
 @pytest.mark.parametrize("raw", [b"", b"-1", b"1.0", b"1e3", b"0x1", "²".encode(), "٣".encode(), b"1" * 10, b"1_0"])
 def test_anything_else_is_no_count(raw: bytes) -> None:
     with pytest.raises(BadValue):
-        schema.count_from(raw)
+        values.count_from(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"0", b"65536", b"-22", b"ssh", b"000022"])
 def test_a_port_is_from_1_to_65535(raw: bytes) -> None:
-    assert schema.port_from(b"65535") == 65535
+    assert values.port_from(b"65535") == 65535
     with pytest.raises(BadValue):
-        schema.port_from(raw)
+        values.port_from(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b" \n", b"a\nb", b"a\x00b", b"a\x1b[31m", b"\xc3"])
 def test_a_line_is_printable(raw: bytes) -> None:
-    assert schema.line_from(b" bmc-1.example \n") == "bmc-1.example"
+    assert values.line_from(b" bmc-1.example \n") == "bmc-1.example"
     with pytest.raises(BadValue):
-        schema.line_from(raw)
+        values.line_from(raw)
 
 
 @pytest.mark.parametrize(
     ("raw", "secret"), [(b"pass word\n", "pass word"), (b" x\r\n", " x"), (b"a\n\n", "a\n"), ("ß".encode(), "ß")]
 )
 def test_of_a_secret_only_the_final_line_break_is_dropped(raw: bytes, secret: str) -> None:
-    assert schema.secret_from(raw) == secret
+    assert values.secret_from(raw) == secret
 
 
 @pytest.mark.parametrize("raw", [b"hunter2\xff", b"\n", b""])
 def test_a_bad_secret_is_not_shown(raw: bytes) -> None:
     with pytest.raises(BadValue) as caught:
-        schema.secret_from(raw)
+        values.secret_from(raw)
     assert "hunter2" not in str(caught.value)
 
 
@@ -111,12 +112,12 @@ def test_a_bad_secret_is_not_shown(raw: bytes) -> None:
 )
 def test_what_is_no_json_object_is_refused(raw: bytes) -> None:
     with pytest.raises(BadValue):
-        schema.object_from(raw)
+        values.object_from(raw)
 
 
 def test_json_may_have_any_character_that_can_be_written_again() -> None:
     raw = json.dumps({"a": "ß \U0001f600 \\ud800"}).encode()
-    assert schema.object_from(schema.object_to(schema.object_from(raw))) == {"a": "ß \U0001f600 \\ud800"}
+    assert values.object_from(values.object_to(values.object_from(raw))) == {"a": "ß \U0001f600 \\ud800"}
 
 
 @given(st.binary(max_size=80) | st.text(max_size=40).map(str.encode))
@@ -141,17 +142,17 @@ def test_a_node_may_not_be_called(name: str) -> None:
 
 @pytest.mark.parametrize("key", ["ha_cluster/compute_nodes/c1/general/", "a,b", "a=b&c?", "locks/recovery/.lock"])
 def test_a_key_may_be_called(key: str) -> None:
-    assert schema.is_key(key)
+    assert values.is_key(key)
 
 
 @pytest.mark.parametrize("key", ["", "a:b", "a b", " a", "a\n", "a..b", "a/../b", "ü", "a%b", "a#b", "a+b"])
 def test_a_key_may_not_be_called(key: str) -> None:
-    assert not schema.is_key(key)
+    assert not values.is_key(key)
 
 
 def test_an_error_shows_only_the_start_of_a_long_value() -> None:
     with pytest.raises(BadValue) as caught:
-        schema.count_from(b"x" * 5000)
+        values.count_from(b"x" * 5000)
     assert len(str(caught.value)) < 120
 
 

@@ -13,8 +13,9 @@ from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Pause, RuntimeConfig
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, INCIDENTS_OPEN, PAUSED
-from nova_ha.cluster.store import Entry, Store
 from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry
 
 INCIDENT = Incident("c1", NOW, IncidentState.FENCING)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nova_ha.clock import Clock
-from nova_ha.cluster.schema import SessionID
-from nova_ha.cluster.store import Committed, Entry, Failure, Operation, Rejected
+from nova_ha.consul.transaction import Committed, Entry, Failure, Operation, Rejected
+from nova_ha.consul.values import SessionID
 from nova_ha.errors import ConsulError
 
 MOST_OPERATIONS = 64

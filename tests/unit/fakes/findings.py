@@ -10,8 +10,8 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, Receipt
 from nova_ha.cluster.node import BMCConfig, Pause
 from nova_ha.cluster.policy import Policy
-from nova_ha.cluster.schema import Problem
 from nova_ha.compute import ComputeService, ServiceReading
+from nova_ha.consul.values import Problem
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.recovery.findings import Findings

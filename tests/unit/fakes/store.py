@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nova_ha.clock import Clock
-from nova_ha.cluster.schema import SessionID
-from nova_ha.cluster.store import Committed, Entry, Operation, Rejected, Store
-from nova_ha.cluster.transaction import refuse_bad_names
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Committed, Entry, Operation, Rejected, refuse_bad_names
+from nova_ha.consul.values import SessionID
 from nova_ha.errors import ConsulError, OutcomeUnknown
 
 from fakes.clock import FakeClock

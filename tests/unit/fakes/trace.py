@@ -32,9 +32,9 @@ from audit.trace import (
 )
 from nova_ha.clock import Clock
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Entry
 from nova_ha.compute import Compute, ServerID
 from nova_ha.compute import Migration as NovasRecord
+from nova_ha.consul.transaction import Entry
 from nova_ha.errors import OutcomeUnknown
 from nova_ha.power import BMC, PowerState
 from nova_ha.power import PowerReading as Reading

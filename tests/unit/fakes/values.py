@@ -11,8 +11,9 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Approval, ComputeNode, HANode, Maintenance, RuntimeConfig, SSHConfig
 from nova_ha.cluster.past import Past
-from nova_ha.cluster.schema import HostName, Problem, closed_incident
+from nova_ha.cluster.schema import HostName, closed_incident
 from nova_ha.cluster.view import ClusterView, OpenIncident
+from nova_ha.consul.values import Problem
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
-from nova_ha.cluster.store import Operation
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.transaction import Operation
 from nova_ha.power import PowerState
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.recovery.means import Answer, Means, Sight

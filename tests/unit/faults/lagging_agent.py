@@ -12,7 +12,8 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fakes.store import FakeStore
-from nova_ha.cluster.store import Committed, Entry, Operation, Store, connect
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import Committed, Entry, Operation
 
 
 class LaggingAgent:

@@ -22,9 +22,9 @@ from nova_ha.cli.means import Means
 from nova_ha.cli.root import root
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.cluster.schema import compute_node, open_incident
-from nova_ha.cluster.store import Committed, Operation, Rejected
-from nova_ha.cluster.trouble import forbidden
 from nova_ha.compute import MigrationStatus, ServerID
+from nova_ha.consul.transaction import Committed, Operation, Rejected
+from nova_ha.consul.trouble import forbidden
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.monitor.counting import count_failures
 from nova_ha.power import PowerState

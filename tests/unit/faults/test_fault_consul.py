@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 from fakes.store import FakeStore
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node, open_incident
-from nova_ha.cluster.store import Operation
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.handlers.guard import run as guarded
 from nova_ha.power import PowerState

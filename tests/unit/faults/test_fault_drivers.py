@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes.world import Crash
 from nova_ha.cluster.incident import IncidentState
-from nova_ha.cluster.session import LockLost
+from nova_ha.consul.session import LockLost
 from nova_ha.power import PowerState
 from observed_cloud import ObservedCloud
 from shown import shows

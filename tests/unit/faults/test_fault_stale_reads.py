@@ -11,11 +11,11 @@ from fakes.observers import a_report, publish
 from fakes.store import FakeStore
 from lagging_agent import LaggingAgent
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.lock import HeldLock
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.schema import PAUSED, compute_node
-from nova_ha.cluster.session import LockLost, Session
-from nova_ha.cluster.store import lock
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.session import LockLost, Session
+from nova_ha.consul.transaction import lock
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.handlers.guard import run as guarded
 from nova_ha.monitor.counting import count_failures

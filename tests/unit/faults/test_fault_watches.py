@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Entry
+from nova_ha.consul.transaction import Entry
 from nova_ha.power import PowerState
 from observed_cloud import THRESHOLD, ObservedCloud
 from shown import shows

@@ -19,8 +19,8 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Reading, Receipt, ServerProgress, ServerState, Step
 from nova_ha.cluster.node import Approval, Maintenance, Pause
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Entry
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.transaction import Entry
 from nova_ha.errors import HAError
 from nova_ha.monitor.counting import count_failures
 from nova_ha.recovery.recover import dry_run_all

@@ -14,8 +14,9 @@ from fakes.values import a_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nova_ha.cli.look import look
-from nova_ha.cluster.store import Store, cas, connect, delete, lock, unchanged
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import cas, delete, lock, unchanged
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
 from nova_ha.monitor.counting import count_failures
 from nova_ha.probe.votes import read_votes

@@ -10,7 +10,7 @@ from bad_values import NEVER
 from broken_cloud import BROKEN, OTHER, BrokenCloud
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import PAUSED, RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
-from nova_ha.cluster.store import Operation
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import HAError
 from nova_ha.monitor.counting import count_failures
 

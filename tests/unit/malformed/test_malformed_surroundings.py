@@ -11,14 +11,14 @@ from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import (
     PAUSED,
     RECOVERY_SEMAPHORE,
-    SEMAPHORE_FLAGS,
     WAKE,
     closed_incident,
     compute_node,
     ha_node,
     open_incident,
 )
-from nova_ha.cluster.store import Operation
+from nova_ha.consul.transaction import Operation
+from nova_ha.consul.values import SEMAPHORE_FLAGS
 
 NO_OPTION = {name: value for name, value in NO_WORD.items() if name not in ("byte-order-mark",)}
 

@@ -19,7 +19,7 @@ from fakes.values import (
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.policy import Policy, Share
-from nova_ha.cluster.schema import Problem
+from nova_ha.consul.values import Problem
 from nova_ha.monitor.agenda import Item, Urgency, agenda
 from nova_ha.monitor.look import Look, decide
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.node import ComputeNode, Pause
 from nova_ha.cluster.policy import Policy, Quorum, Share
-from nova_ha.cluster.schema import Problem
 from nova_ha.cluster.view import ClusterView
+from nova_ha.consul.values import Problem
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.gates import gates
 from nova_ha.monitor.verdict import Count, Flip, Hold, Keep, Verdict

@@ -12,8 +12,9 @@ from fakes.store import FakeStore
 from fakes.values import NOW, a_maintenance, an_approval
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
-from nova_ha.cluster.schema import CONFIG, MAX_OPERATIONS, PAUSED, WAKE, compute_node, open_incident
-from nova_ha.cluster.store import Operation
+from nova_ha.cluster.schema import CONFIG, PAUSED, WAKE, compute_node, open_incident
+from nova_ha.consul.transaction import Operation
+from nova_ha.consul.values import MAX_OPERATIONS
 from nova_ha.errors import ConfigError, OutcomeUnknown, TryAgain
 from nova_ha.monitor.counting import ROUNDS, count_failures
 from nova_ha.monitor.look import decide, look

@@ -20,7 +20,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.schema import CONFIG, PAUSED, closed_incident, compute_node, open_incident
-from nova_ha.cluster.store import Operation
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from nova_ha.monitor.counting import count_failures
 

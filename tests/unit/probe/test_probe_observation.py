@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nova_ha.checks.ssh import credentials
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Entry
+from nova_ha.consul.transaction import Entry
 from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.streak import MAX_OUTPUT_BYTES, next_report

@@ -12,8 +12,8 @@ from fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.schema import closed_incident, compute_node, open_incident
-from nova_ha.cluster.session import STALLED_AFTER_S
-from nova_ha.cluster.store import Operation
+from nova_ha.consul.session import STALLED_AFTER_S
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.recovery import operator

@@ -16,8 +16,8 @@ from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.reading import WORDS, GateReading, Judged, Then
-from nova_ha.cluster.schema import Problem
 from nova_ha.cluster.view import OpenIncident
+from nova_ha.consul.values import Problem
 from nova_ha.monitor.gates import gates
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.observation import Failing, Report

@@ -21,9 +21,10 @@ from nova_ha.cluster.registry import (
     remove_ha_node,
     set_option,
 )
-from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, closed_incident, compute_node, is_key, open_incident
-from nova_ha.cluster.store import Operation
+from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, closed_incident, compute_node, open_incident
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.transaction import Operation
+from nova_ha.consul.values import is_key
 from nova_ha.errors import ConfigError
 from nova_ha.recovery import operator
 from nova_ha.recovery.history import into_history, last_incident

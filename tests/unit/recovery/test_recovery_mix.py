@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.schema import compute_node
-from nova_ha.cluster.store import Operation
 from nova_ha.compute import MigrationStatus
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import HAError, NovaError, OutcomeUnknown
 from nova_ha.power import PowerState
 from nova_ha.recovery import operator

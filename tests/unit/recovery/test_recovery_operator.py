@@ -14,9 +14,9 @@ from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt
 from nova_ha.cluster.node import Approval
 from nova_ha.cluster.schema import PAUSED, WAKE, compute_node, open_incident
-from nova_ha.cluster.store import Operation, lock
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import VMState
+from nova_ha.consul.transaction import Operation, lock
 from nova_ha.errors import ConfigError, HAError, Refused, TryAgain
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.verdict import Count

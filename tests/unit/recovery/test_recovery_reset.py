@@ -13,9 +13,9 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.schema import RESERVE_REASON, WAKE, compute_node, ha_node, open_incident
-from nova_ha.cluster.store import Operation, lock
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import MigrationStatus
+from nova_ha.consul.transaction import Operation, lock
 from nova_ha.errors import ConfigError, NovaError, OutcomeUnknown, Refused, TryAgain
 from nova_ha.power import PowerState
 from nova_ha.recovery.means import Answer, Sight

@@ -14,9 +14,9 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node, ha_node, open_incident
-from nova_ha.cluster.store import Operation
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import Server, ServerID
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
 from nova_ha.handlers.recovery import bmc_of
 from nova_ha.power import PowerState

@@ -8,9 +8,9 @@ import threading
 import pytest
 from fakes.clock import FakeClock
 from fakes.store import FakeStore
-from nova_ha.cluster.schema import SessionID
-from nova_ha.cluster.session import STALLED_AFTER_S, Session
-from nova_ha.cluster.store import lock
+from nova_ha.consul.session import STALLED_AFTER_S, Session
+from nova_ha.consul.transaction import lock
+from nova_ha.consul.values import SessionID
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from nova_ha.sandbox.waiting import until
 

@@ -9,10 +9,10 @@ from fakes.clock import FakeClock
 from fakes.store import FakeStore
 from hypothesis import given
 from hypothesis import strategies as st
-from nova_ha.cluster.limits import LOCK_MARGIN_S as MARGIN_S
-from nova_ha.cluster.lock import HeldLock
-from nova_ha.cluster.session import LockLost, Session
-from nova_ha.cluster.store import Committed, Entry, Rejected, cas, delete, lock, unlock
+from nova_ha.consul.limits import LOCK_MARGIN_S as MARGIN_S
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.session import LockLost, Session
+from nova_ha.consul.transaction import Committed, Entry, Rejected, cas, delete, lock, unlock
 from nova_ha.errors import ConfigError, ConsulError, ExitCode, OutcomeUnknown
 
 KEY = "ha_cluster/compute_nodes/c1/internal/.lock"

@@ -10,7 +10,7 @@ from fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_app
 from nova_ha.cluster.duty import TABLE, Duty, Stage, duties, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt
-from nova_ha.cluster.schema import Problem
+from nova_ha.consul.values import Problem
 
 OPEN = an_incident()
 WAITS = a_waiting_incident()

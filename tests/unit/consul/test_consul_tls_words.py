@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import requests
-from nova_ha.cluster.trouble import reading, writing
+from nova_ha.consul.trouble import reading, writing
 from nova_ha.errors import ConsulError, OutcomeUnknown
 
 SSLError, ConnectionLost = requests.exceptions.SSLError, requests.exceptions.ConnectionError

@@ -7,8 +7,8 @@ import threading
 from types import TracebackType
 
 from nova_ha.clock import Clock, SystemClock
-from nova_ha.cluster.schema import SessionID
-from nova_ha.cluster.store import Store
+from nova_ha.consul.store import Store
+from nova_ha.consul.values import SessionID
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown, TryAgain
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nova_ha.cluster.variables import Settings
+from nova_ha.consul.variables import Settings
 
 HANDLER_TIMEOUT_S = 5.0
 CHECK_TIMEOUT_S = 2.0
@@ -45,7 +45,7 @@ def client_for(settings: Settings, call_timeout_s: float) -> Any:
 def _through_a_socket(session: Any) -> None:
     # A library does it: it is kept (1.0.1 of September 2025, for requests 2.32 and urllib3 2) and brings nothing else
     # along. It speaks no TLS, which is therefore refused by name (variables).
-    from nova_ha.cluster.sockets import SocketAdapter
+    from nova_ha.consul.sockets import SocketAdapter
 
     session.mount("http+unix://", SocketAdapter())
 
@@ -54,7 +54,7 @@ def _encrypt(session: Any, settings: Settings) -> None:
     import logging
     import warnings
 
-    from nova_ha.cluster.encryption import ConsulTLS
+    from nova_ha.consul.encryption import ConsulTLS
 
     # What it warns of is an error of ours, in one line.
     logging.getLogger("urllib3.connection").setLevel(logging.ERROR)

@@ -14,8 +14,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.cluster.schema import LOCK_FLAGS, SEMAPHORE_FLAGS, BadValue, Problem, SessionID, object_from
-from nova_ha.cluster.store import Entry, Operation, Store, cas, delete, delete_cas, lock
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Entry, Operation, cas, delete, delete_cas, lock
+from nova_ha.consul.values import LOCK_FLAGS, SEMAPHORE_FLAGS, BadValue, Problem, SessionID, object_from
 from nova_ha.errors import ConfigError
 
 

@@ -10,11 +10,12 @@ from contextlib import suppress
 
 import pytest
 from nova_ha.clock import SystemClock
-from nova_ha.cluster.lock import HeldLock
-from nova_ha.cluster.schema import SEMAPHORE_FLAGS, SessionID
-from nova_ha.cluster.semaphore import Full, LimitConflict, Semaphore
-from nova_ha.cluster.session import LockLost, Session
-from nova_ha.cluster.store import Committed, Rejected, Store, cas, delete, held, lock, put, unlock
+from nova_ha.consul.lock import HeldLock
+from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
+from nova_ha.consul.session import LockLost, Session
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Committed, Rejected, cas, delete, held, lock, put, unlock
+from nova_ha.consul.values import SEMAPHORE_FLAGS, SessionID
 from nova_ha.sandbox.provide import find_consul
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster

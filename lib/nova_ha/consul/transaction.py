@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.cluster.schema import LOCK_FLAGS, SessionID, is_key
+from nova_ha.consul.values import LOCK_FLAGS, SessionID, is_key
 from nova_ha.errors import ConfigError
 
 

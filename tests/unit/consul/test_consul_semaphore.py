@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from kv_entries import an_entry
-from nova_ha.cluster.schema import LOCK_FLAGS, SEMAPHORE_FLAGS, SessionID
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE as PREFIX
-from nova_ha.cluster.semaphore import Full, LimitConflict, Semaphore
-from nova_ha.cluster.store import Committed, Entry
+from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
+from nova_ha.consul.transaction import Committed, Entry
+from nova_ha.consul.values import LOCK_FLAGS, SEMAPHORE_FLAGS, SessionID
 from nova_ha.errors import ConfigError
 
 A, B, C = SessionID("a"), SessionID("b"), SessionID("c")

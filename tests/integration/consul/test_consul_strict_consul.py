@@ -25,30 +25,13 @@ from nova_ha.cluster.registry import (
     remove_ha_node,
     set_option,
 )
-from nova_ha.cluster.schema import (
-    INCIDENTS_CLOSED,
-    RECOVERY_SEMAPHORE,
-    closed_incident,
-    compute_node,
-    is_key,
-    open_incident,
-)
-from nova_ha.cluster.semaphore import Semaphore
-from nova_ha.cluster.session import Session
-from nova_ha.cluster.store import (
-    Committed,
-    Store,
-    cas,
-    connect,
-    delete,
-    delete_cas,
-    held,
-    lock,
-    put,
-    unchanged,
-    unlock,
-)
+from nova_ha.cluster.schema import INCIDENTS_CLOSED, RECOVERY_SEMAPHORE, closed_incident, compute_node, open_incident
 from nova_ha.cluster.view import read_view
+from nova_ha.consul.semaphore import Semaphore
+from nova_ha.consul.session import Session
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import Committed, cas, delete, delete_cas, held, lock, put, unchanged, unlock
+from nova_ha.consul.values import is_key
 from nova_ha.errors import ConfigError, ConsulError, NotAllowed
 from nova_ha.recovery import operator
 from nova_ha.recovery.history import into_history, last_incident

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import consul
 import pytest
-from nova_ha.cluster.trouble import reading, writing
+from nova_ha.consul.trouble import reading, writing
 from nova_ha.errors import ConsulError, OutcomeUnknown
 
 ELSEWHERE = "429 rate limit exceeded, try again later or against a different server"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nova_ha.clock import Clock
-from nova_ha.cluster.limits import LOCK_MARGIN_S
-from nova_ha.cluster.session import LockLost as LockLost
-from nova_ha.cluster.session import Session
-from nova_ha.cluster.store import Committed, Operation, Rejected, Store, held
+from nova_ha.consul.limits import LOCK_MARGIN_S
+from nova_ha.consul.session import LockLost, Session
+from nova_ha.consul.store import Store
+from nova_ha.consul.transaction import Committed, Operation, Rejected, held
 from nova_ha.errors import ConfigError, ConsulError
 
 RETRY_S = 1.0

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from nova_ha.cluster.store import connect
-from nova_ha.cluster.variables import NO, VARIABLES, YES, Settings, Use, settings_from
+from nova_ha.consul.store import connect
+from nova_ha.consul.variables import NO, VARIABLES, YES, Settings, Use, settings_from
 from nova_ha.errors import ConfigError
 
 TOKEN = "6e6d3f60-7b0c-4e05-8f27-5f1a7a2f1b11"

@@ -9,48 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from nova_ha.cluster.connection import CHECK_TIMEOUT_S, HANDLER_TIMEOUT_S, client_for
-from nova_ha.cluster.schema import SessionID, is_key
-from nova_ha.cluster.transaction import (
+from nova_ha.consul.connection import HANDLER_TIMEOUT_S, client_for
+from nova_ha.consul.transaction import (
     Committed,
     Entry,
     Failure,
     Operation,
     Rejected,
-    cas,
-    delete,
-    delete_cas,
-    held,
-    lock,
-    put,
     refuse_bad_names,
-    unchanged,
-    unlock,
 )
-from nova_ha.cluster.trouble import forbidden, garbled, reading, writing
-from nova_ha.cluster.variables import settings_from
+from nova_ha.consul.trouble import forbidden, garbled, reading, writing
+from nova_ha.consul.values import SessionID, is_key
+from nova_ha.consul.variables import settings_from
 from nova_ha.errors import ConsulError, OutcomeUnknown
-
-__all__ = [
-    "CHECK_TIMEOUT_S",
-    "HANDLER_TIMEOUT_S",
-    "Committed",
-    "Entry",
-    "Failure",
-    "Operation",
-    "Rejected",
-    "Store",
-    "cas",
-    "connect",
-    "delete",
-    "delete_cas",
-    "held",
-    "lock",
-    "put",
-    "unchanged",
-    "unlock",
-]
-
 
 T = TypeVar("T")
 

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 from cluster.listening_agent import ABSENT, Answer, listening
-from nova_ha.cluster.connection import client_for
-from nova_ha.cluster.store import connect, put
-from nova_ha.cluster.trouble import reading, writing
-from nova_ha.cluster.variables import Settings
+from nova_ha.consul.connection import client_for
+from nova_ha.consul.store import connect
+from nova_ha.consul.transaction import put
+from nova_ha.consul.trouble import reading, writing
+from nova_ha.consul.variables import Settings
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from urllib3.exceptions import ProtocolError
 

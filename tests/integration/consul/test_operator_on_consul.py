@@ -11,10 +11,12 @@ from nova_ha.clock import SystemClock, from_stamp, to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.registry import NodeSettings, add_compute_node
-from nova_ha.cluster.schema import WAKE, SessionID, closed_incident, compute_node, open_incident
-from nova_ha.cluster.store import Committed, Store, connect, delete, lock, put
+from nova_ha.cluster.schema import WAKE, closed_incident, compute_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import ComputeService, Migration, Server, ServerID, ServiceReading
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import Committed, delete, lock, put
+from nova_ha.consul.values import SessionID
 from nova_ha.errors import Refused, TryAgain
 from nova_ha.recovery import operator
 from nova_ha.recovery.means import Answer, Sight

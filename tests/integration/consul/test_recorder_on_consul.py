@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from audit import Cluster, Trace
 from audit.keys import Keys
-from nova_ha.cluster.store import Store, connect, delete, lock, put
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import delete, lock, put
 from nova_ha.sandbox.waiting import until
 from support.consul import ConsulCluster
 from support.follower import ConsulEndpoint

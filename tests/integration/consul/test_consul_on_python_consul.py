@@ -30,15 +30,15 @@ def environment(library: Path) -> dict[str, str]:
 
 
 def test_it_is_really_python_consul(library: Path) -> None:
-    say = "import consul, nova_ha.cluster.store as s; s.connect({}); print(consul.__file__, consul.__version__)"
+    say = "import consul, nova_ha.consul.store as s; s.connect({}); print(consul.__file__, consul.__version__)"
     done = subprocess.run([sys.executable, "-c", say], env=environment(library), capture_output=True, text=True)
     assert done.stdout.split() == [str(library / "consul/__init__.py"), "1.1.0"], done.stderr
 
 
 # Of the addresses the store alone: python-consul itself reads an address of the environment, and knows host:port.
 WHAT = (
-    "test_cluster_store_on_consul.py",
-    "test_cluster_lock_on_consul.py",
+    "test_consul_store_on_consul.py",
+    "test_consul_lock_on_consul.py",
     "test_addresses_on_consul.py::test_reads_transactions_sessions_and_locks_work_by_every_way",
 )
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from nova_ha.cluster.store import Store
+from nova_ha.consul.store import Store
 from support.consul import ConsulCluster
 
 _numbers = itertools.count(1)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from nova_ha.cluster.schema import LOCK_FLAGS, SessionID
-from nova_ha.cluster.store import (
+from nova_ha.consul.store import Store, connect
+from nova_ha.consul.transaction import (
     Committed,
     Operation,
     Rejected,
-    Store,
     cas,
-    connect,
     delete,
     delete_cas,
     held,
@@ -19,6 +17,7 @@ from nova_ha.cluster.store import (
     unchanged,
     unlock,
 )
+from nova_ha.consul.values import LOCK_FLAGS, SessionID
 from nova_ha.errors import ConsulError
 from support.by_hand import write_by_hand
 from support.consul import ConsulCluster

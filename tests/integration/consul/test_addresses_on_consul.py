@@ -11,7 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from nova_ha.cluster.store import Committed, Rejected, cas, connect, held, lock, put
+from nova_ha.consul.store import connect
+from nova_ha.consul.transaction import Committed, Rejected, cas, held, lock, put
 from nova_ha.errors import ConsulError
 from nova_ha.sandbox.certificates import Authority
 from nova_ha.sandbox.consul import CONFIGURATION

@@ -1,0 +1,1 @@
+"""Consul, behind its own words: keys, transactions, sessions, locks. It knows nothing of what we keep there."""
