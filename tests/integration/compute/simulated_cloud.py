@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from contract_cloud import until
 from nova_ha.compute import Compute, ServerID, VMState
 from nova_ha.compute.connection import connect
-from nova_ha.sandbox.nova import NovaSimulator
-from nova_ha.sandbox.nova_state import Timing
+from nova_ha.sandbox.nova.simulator import NovaSimulator
+from nova_ha.sandbox.nova.state import Timing
 
 ADDRESS = "127.12.0.1"
 

@@ -13,9 +13,9 @@ from nova_ha.compute import nova as nova_module
 from nova_ha.compute.connection import connect
 from nova_ha.compute.nova import Nova
 from nova_ha.errors import ConfigError, EvacuationRefused, NovaError, OutcomeUnknown
-from nova_ha.sandbox.nova import NovaSimulator
-from nova_ha.sandbox.nova_faults import Fault
-from nova_ha.sandbox.nova_state import Timing
+from nova_ha.sandbox.nova.faults import Fault
+from nova_ha.sandbox.nova.simulator import NovaSimulator
+from nova_ha.sandbox.nova.state import Timing
 from simulated_cloud import ADDRESS, SimulatedCloud, credentials
 
 SOURCE, TARGET = "compute-1", "compute-2"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nova_ha.sandbox.nova import NovaSimulator
-from nova_ha.sandbox.nova_http import Answer, Request
+from nova_ha.sandbox.nova.http import Answer, Request
+from nova_ha.sandbox.nova.simulator import NovaSimulator
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.clock import to_stamp
-from nova_ha.sandbox.nova_faults import Fault, Faults
-from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
-from nova_ha.sandbox.nova_identity import Identity
-from nova_ha.sandbox.nova_life import report, restart_compute, stop_spawning
-from nova_ha.sandbox.nova_state import Cloud, Flavor, Host, Image, Server
-from nova_ha.sandbox.nova_views import service
+from nova_ha.sandbox.nova.faults import Fault, Faults
+from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.keystone import Identity
+from nova_ha.sandbox.nova.life import report, restart_compute, stop_spawning
+from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, Server
+from nova_ha.sandbox.nova.views import service
 
 PREFIX = "/sandbox"
 
@@ -85,7 +85,7 @@ class Control:
         return image
 
     def add_server(self, host: str, name: str, flavor: str = "tiny", **fields: Any) -> Server:
-        """Add a server with its guest. `fields` are those of `nova_state.Server`: vm_state, metadata, tags, ..."""
+        """Add a server with its guest. `fields` are those of `state.Server`: vm_state, metadata, tags, ..."""
         if host not in self.cloud.hosts:
             raise Refusal(404, f"no host {host}")
         kind = next((f for f in self.cloud.flavors.values() if f.name == flavor), None) or self.add_flavor(flavor)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from nova_ha.sandbox.nova_http import Answer, Refusal
-from nova_ha.sandbox.nova_state import Cloud, Evacuation, Server
+from nova_ha.sandbox.nova.http import Answer, Refusal
+from nova_ha.sandbox.nova.state import Cloud, Evacuation, Server
 
 Version = tuple[int, int]
 Arguments = dict[str, Any]

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from nova_ha.sandbox import nova_views as views
-from nova_ha.sandbox.nova_actions import act
-from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
-from nova_ha.sandbox.nova_identity import Identity
-from nova_ha.sandbox.nova_state import Cloud, Evacuation, Host, Server
+from nova_ha.sandbox.nova import views
+from nova_ha.sandbox.nova.actions import act
+from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.keystone import Identity
+from nova_ha.sandbox.nova.state import Cloud, Evacuation, Host, Server
 
 Item = TypeVar("Item")
 Version = tuple[int, int]

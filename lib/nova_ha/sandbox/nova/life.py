@@ -5,7 +5,7 @@ The order of the steps, and what each leaves behind when it goes wrong, are nova
 
 from __future__ import annotations
 
-from nova_ha.sandbox.nova_state import Cloud, Evacuation, Host, Server, Stage
+from nova_ha.sandbox.nova.state import Cloud, Evacuation, Host, Server, Stage
 
 POWERING = {"powering-off": ("stopped", False), "powering-on": ("active", True)}
 CLEANED = ("accepted", "pre-migrating", "done")

@@ -33,7 +33,7 @@ Endpoints for a rehearsal and its auditor, without a token:
                                slow_spawn: {server or host: seconds}, forget_tokens: true}, added to those in force
     DELETE /sandbox/faults     end all of them
 
-A FAULT is {match, status, lost, acts, delay_s, times}, see `nova_faults.Fault`: {"match": "evacuate", "status": 500,
+A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.Fault`: {"match": "evacuate", "status": 500,
 "times": 3} refuses three evacuations, {"match": "evacuate", "lost": true, "acts": true} does them and never answers.
 """
 
@@ -47,16 +47,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nova_ha.clock import Clock, SystemClock, to_stamp
-from nova_ha.sandbox.nova_compute import ComputeAPI, Version
-from nova_ha.sandbox.nova_control import PREFIX, Control
-from nova_ha.sandbox.nova_faults import Fault, Faults
-from nova_ha.sandbox.nova_history import History
-from nova_ha.sandbox.nova_http import Answer, Lost, Refusal, Request, SimulatorServer, dispatch
-from nova_ha.sandbox.nova_identity import PREFIX as IDENTITY
-from nova_ha.sandbox.nova_identity import Identity
-from nova_ha.sandbox.nova_life import advance
-from nova_ha.sandbox.nova_neighbours import Neighbours
-from nova_ha.sandbox.nova_state import Cloud, Server, Timing
+from nova_ha.sandbox.nova.api import ComputeAPI, Version
+from nova_ha.sandbox.nova.endpoints import PREFIX, Control
+from nova_ha.sandbox.nova.faults import Fault, Faults
+from nova_ha.sandbox.nova.history import History
+from nova_ha.sandbox.nova.http import Answer, Lost, Refusal, Request, SimulatorServer, dispatch
+from nova_ha.sandbox.nova.keystone import PREFIX as IDENTITY
+from nova_ha.sandbox.nova.keystone import Identity
+from nova_ha.sandbox.nova.life import advance
+from nova_ha.sandbox.nova.neighbours import Neighbours
+from nova_ha.sandbox.nova.state import Cloud, Server, Timing
 
 TICK_S = 0.05
 
@@ -192,7 +192,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.stdin.read()
     simulator.stop()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

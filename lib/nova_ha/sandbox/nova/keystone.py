@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
 
 PREFIX = "/identity"
 CATALOG = {

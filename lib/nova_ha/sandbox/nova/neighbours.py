@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.sandbox.nova_http import Answer, Refusal, Request, Route, route
-from nova_ha.sandbox.nova_identity import Identity
-from nova_ha.sandbox.nova_life import used
-from nova_ha.sandbox.nova_state import Cloud, Host
+from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.keystone import Identity
+from nova_ha.sandbox.nova.life import used
+from nova_ha.sandbox.nova.state import Cloud, Host
 
 PLACEMENT = "/placement"
 IMAGE = "/image"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from nova_ha.sandbox.nova_state import Cloud, Evacuation
+from nova_ha.sandbox.nova.state import Cloud, Evacuation
 
 OPEN = ("accepted", "pre-migrating")
 

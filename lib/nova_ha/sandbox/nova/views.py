@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from nova_ha.sandbox.nova_state import Cloud, Evacuation, Flavor, Host, Server
+from nova_ha.sandbox.nova.state import Cloud, Evacuation, Flavor, Host, Server
 
 Version = tuple[int, int]
 
