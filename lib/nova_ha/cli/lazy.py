@@ -11,6 +11,9 @@ import click
 
 from nova_ha.cli.guard import BY_CLOSED_PIPE, silence_output
 
+# Where the commands are.
+COMMANDS = "nova_ha.cli.commands."
+
 
 @dataclass(frozen=True)
 class Place:

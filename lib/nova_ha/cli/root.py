@@ -1,4 +1,4 @@
-"""`nova-ha` and the two groups whose commands other parts of the product bring."""
+"""`nova-ha`: where each of its commands is, and what holds for all of them."""
 
 from __future__ import annotations
 
@@ -8,40 +8,27 @@ import sys
 import click
 
 from nova_ha import __version__
-from nova_ha.cli.lazy import LazyGroup, Place
-
-CLI = "nova_ha.cli."
+from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
 
 PLACES = {
-    "status": Place(CLI + "status:status", "Show all nodes, what is done about them, and what waits for you."),
-    "explain": Place(CLI + "explain:explain", "Say why a node is, or is not, taken for failed: gate by gate."),
-    "plan": Place(CLI + "plan:plan", "Say what a recovery of a node would do now, without doing it."),
-    "history": Place(CLI + "history:history", "Show past and open incidents, or the whole story of one node."),
-    "approve": Place(CLI + "operate:approve", "Let a closed gate pass, for one incident."),
-    "pause": Place(CLI + "operate:pause", "Stop all automatic action."),
-    "resume": Place(CLI + "operate:resume", "Go on after a pause."),
-    "node": Place(CLI + "node:node", "Register, change and operate compute nodes."),
-    "ha-node": Place(CLI + "ha_node:ha_node", "Register HA nodes: they observe, and take over."),
-    "config": Place(CLI + "config:config", "Show, change and check the policy."),
-    "doctor": Place(CLI + "doctor:doctor", "Try everything that a recovery would need, before it is needed."),
-    "metrics": Place(CLI + "metrics:metrics", "Print figures for Prometheus."),
-    "check": Place(CLI + "root:check", "Run what Consul's agents run as checks."),
-    "handle": Place(CLI + "root:handle", "Run what Consul's watches run as handlers."),
-    "sandbox": Place(CLI + "sandbox:sandbox", "Rehearse on this machine, with a cloud on loopback addresses."),
-    "completion": Place(CLI + "completion:completion", "Print the completion script of a shell."),
+    "status": Place(COMMANDS + "status:status", "Show all nodes, what is done about them, and what waits for you."),
+    "explain": Place(COMMANDS + "explain:explain", "Say why a node is, or is not, taken for failed: gate by gate."),
+    "plan": Place(COMMANDS + "plan:plan", "Say what a recovery of a node would do now, without doing it."),
+    "history": Place(COMMANDS + "history:history", "Show past and open incidents, or the whole story of one node."),
+    "approve": Place(COMMANDS + "approve:approve", "Let a closed gate pass, for one incident."),
+    "pause": Place(COMMANDS + "pause:pause", "Stop all automatic action."),
+    "resume": Place(COMMANDS + "resume:resume", "Go on after a pause."),
+    "node": Place(COMMANDS + "node:node", "Register, change and operate compute nodes."),
+    "ha-node": Place(COMMANDS + "ha_node:ha_node", "Register HA nodes: they observe, and take over."),
+    "config": Place(COMMANDS + "config:config", "Show, change and check the policy."),
+    "doctor": Place(COMMANDS + "doctor:doctor", "Try everything that a recovery would need, before it is needed."),
+    "metrics": Place(COMMANDS + "metrics:metrics", "Print figures for Prometheus."),
+    "check": Place(COMMANDS + "check:check", "Run what Consul's agents run as checks."),
+    "handle": Place(COMMANDS + "handle:handle", "Run what Consul's watches run as handlers."),
+    "sandbox": Place(COMMANDS + "sandbox:sandbox", "Rehearse on this machine, with a cloud on loopback addresses."),
+    "completion": Place(COMMANDS + "completion:completion", "Print the completion script of a shell."),
 }
 
-CHECKS = {
-    "ssh": Place("nova_ha.checks.ssh:command", "Log in to compute nodes by SSH."),
-    "bmc": Place("nova_ha.checks.bmc:command", "Read the power of compute nodes from their BMCs."),
-    "cluster": Place("nova_ha.checks.cluster:command", "Say what waits, and start what is due."),
-    "runtime": Place("nova_ha.checks.runtime:command", "Keep the runtime_config of this compute node current."),
-}
-
-HANDLERS = {
-    "failures": Place("nova_ha.handlers.failures:command", "Count failed intervals, and set status/failed."),
-    "recovery": Place("nova_ha.handlers.recovery:command", "Recover failed nodes."),
-}
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -70,22 +57,3 @@ def root(verbose: int) -> None:
     log.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[log])
     logging.getLogger("nova_ha").setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)])
-
-
-@click.group("check", cls=LazyGroup, places=CHECKS)
-def check() -> None:
-    """Run a check by hand, on the nodes that you name or on all.
-
-    \b
-    Exit codes as Consul and Nagios read them: 0 passing, 1 warning or cannot tell, 2 critical.
-      nova-ha check ssh compute-7
-    """
-
-
-@click.group("handle", cls=LazyGroup, places=HANDLERS)
-def handle() -> None:
-    """Run a handler by hand, in the foreground, as the node of the local Consul agent.
-
-    \b
-      nova-ha handle recovery --node compute-7 --dry-run
-    """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from fakes.values import a_node, a_view
 from fakes.world import World
-from nova_ha.cli.doctor_consul import Right, consul_findings, rights
-from nova_ha.cli.doctor_hosts import ssh_findings, to_record
-from nova_ha.cli.doctor_nova import nova_findings
-from nova_ha.cli.finding import Finding, Level
-from nova_ha.cli.look import look
+from nova_ha.cli.doctor.consul import Right, consul_findings, rights
+from nova_ha.cli.doctor.finding import Finding, Level
+from nova_ha.cli.doctor.hosts import ssh_findings, to_record
+from nova_ha.cli.doctor.nova import nova_findings
+from nova_ha.cli.overview import look
 from nova_ha.cluster.node import BMCConfig, SSHConfig
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.cluster.view import read_view
@@ -103,9 +103,9 @@ def test_a_host_without_processors_or_memory_has_no_room_and_one_without_disk_ma
 
 
 def of_consul(world: World, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Finding]]:
-    from nova_ha.cli import doctor_consul
+    from nova_ha.cli.doctor import consul
 
-    monkeypatch.setattr(doctor_consul, "allowances", lambda store, wanted: [True] * len(wanted))
+    monkeypatch.setattr(consul, "allowances", lambda store, wanted: [True] * len(wanted))
     world.store.answers["/v1/status/leader"] = "10.0.0.1:8300"
     world.store.answers["/v1/status/peers"] = ["10.0.0.1:8300", "10.0.0.2:8300", "10.0.0.3:8300"]
     found: dict[str, list[Finding]] = {}

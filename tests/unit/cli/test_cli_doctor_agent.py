@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import pytest
 from fakes.world import World
 from nova_ha.cli.agent_files import Source
-from nova_ha.cli.doctor_agent import agent_findings
-from nova_ha.cli.finding import Finding, Level
-from nova_ha.cli.look import look
+from nova_ha.cli.doctor.agent import agent_findings
+from nova_ha.cli.doctor.finding import Finding, Level
+from nova_ha.cli.overview import look
 from nova_ha.errors import ConsulError
 
 FITTING = {

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 from fakes.world import World
-from nova_ha.cli.doctor_nova import nova_findings
-from nova_ha.cli.finding import Finding, Level
+from nova_ha.cli.doctor.finding import Finding, Level
+from nova_ha.cli.doctor.nova import nova_findings
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import NovaError
 

@@ -7,8 +7,8 @@ import shlex
 
 import click
 import pytest
-from nova_ha.cli.remedies import REMEDIES, mending, remedy
 from nova_ha.cli.root import root
+from nova_ha.cli.views.remedies import REMEDIES, mending, remedy
 from nova_ha.cluster.duty import TABLE
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.consul.values import Fault, Problem

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from fakes.values import NOW, an_incident
 from fakes.world import World
-from nova_ha.cli.exposition import Figure, Sample, text
-from nova_ha.cli.story import lines, spent, took
+from nova_ha.cli.views.history import lines, spent, took
+from nova_ha.cli.views.metrics import Figure, Sample, text
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.schema import compute_node

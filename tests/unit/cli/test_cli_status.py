@@ -7,10 +7,10 @@ import io
 import pytest
 from fakes.observers import some_votes
 from fakes.world import World
-from nova_ha.cli import status
-from nova_ha.cli.look import look
+from nova_ha.cli.commands import status
 from nova_ha.cli.output import span, table_lines
-from nova_ha.cli.standing import Condition, Standing, standings
+from nova_ha.cli.overview import look
+from nova_ha.cli.views.standing import Condition, Standing, standings
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import BMC_CHECK, compute_node
 from nova_ha.cluster.view import read_view

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 from fakes.world import World
+from nova_ha.cli.clients import Clients
 from nova_ha.cli.guard import run
-from nova_ha.cli.means import Means
 from nova_ha.cli.root import root
 
 
@@ -33,7 +33,7 @@ class Operator:
     def __init__(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
         self.world = world
         self.capsys = capsys
-        self.means = Means(
+        self.means = Clients(
             store=lambda: world.store,
             compute=lambda: world.nova,
             recovery=lambda: world.means("ha-1"),

@@ -17,8 +17,8 @@ from fakes.store import FakeStore
 from fakes.trace import TracedReports, TracedWorld
 from fakes.world import INTERVAL_S
 from nova_ha.checks import cluster as timer_check
+from nova_ha.cli.clients import Clients
 from nova_ha.cli.guard import run
-from nova_ha.cli.means import Means
 from nova_ha.cli.root import root
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.cluster.schema import compute_node, open_incident
@@ -231,7 +231,7 @@ class ObservedCloud(TracedWorld):
     def says(self, *words: str) -> str:
         """Return what `nova-ha` prints for an operator who types these words."""
         printed = io.StringIO()
-        means = Means(lambda: self.store, lambda: self.nova, lambda: self.means("ha-1"), self.clock)
+        means = Clients(lambda: self.store, lambda: self.nova, lambda: self.means("ha-1"), self.clock)
         with redirect_stdout(printed), redirect_stderr(printed):
             run(root, words, means)
         return printed.getvalue()

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from fakes.values import NOW
 from fakes.world import World
 from nova_ha.checks import cluster as check_cluster
+from nova_ha.cli.clients import Clients
 from nova_ha.cli.guard import run
 from nova_ha.cli.incidents import past_incidents
-from nova_ha.cli.means import Means
 from nova_ha.cli.root import root
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Reading, Receipt, ServerProgress, ServerState, Step
@@ -100,7 +100,7 @@ class BrokenCloud:
         self.world.hang(BROKEN, OTHER, failed=False)
         self.store.answers["/v1/status/leader"] = "10.0.0.1:8300"
         self.store.answers["/v1/status/peers"] = ["10.0.0.1:8300"]
-        self.means = Means(
+        self.means = Clients(
             store=lambda: self.store,
             compute=lambda: self.world.nova,
             recovery=lambda: self.world.means("ha-1"),

@@ -9,10 +9,10 @@ import pytest
 def no_real_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """`doctor` finds no host to log in to, `check cluster` starts nothing, and nobody is asked about rights."""
     from nova_ha.checks import cluster
-    from nova_ha.cli import doctor, doctor_consul
+    from nova_ha.cli.doctor import consul, examination
 
-    monkeypatch.setattr(doctor, "_ssh", lambda seen: [])
-    monkeypatch.setattr(doctor, "_bmc", lambda seen, settings, record: [])
-    monkeypatch.setattr(doctor_consul, "allowances", lambda store, wanted: [True] * len(wanted))
+    monkeypatch.setattr(examination, "_ssh", lambda seen: [])
+    monkeypatch.setattr(examination, "_bmc", lambda seen, settings, record: [])
+    monkeypatch.setattr(consul, "allowances", lambda store, wanted: [True] * len(wanted))
     monkeypatch.setattr(cluster, "start_recovery", list)
     monkeypatch.setattr(cluster, "_count", lambda store, clock: None)

@@ -13,7 +13,7 @@ from fakes.clock import FakeClock
 from fakes.values import a_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nova_ha.cli.look import look
+from nova_ha.cli.overview import look
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import cas, delete, lock, unchanged

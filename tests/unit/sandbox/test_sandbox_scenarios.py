@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nova_ha.cli.sandbox import FAULTS
+from nova_ha.cli.commands.sandbox import FAULTS
 from nova_ha.errors import ConfigError
 from nova_ha.sandbox.scenario import SCENARIOS
 

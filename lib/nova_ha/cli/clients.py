@@ -35,7 +35,7 @@ def _recovery() -> RecoveryMeans:
 
 
 @dataclass(frozen=True)
-class Means:
+class Clients:
     """The clients of a command, each made by its call, which raises HAError.
 
     `recovery()` is what a driver works with as the node of the local agent.
@@ -47,4 +47,4 @@ class Means:
     clock: Clock = field(default_factory=SystemClock)
 
 
-pass_means = click.make_pass_decorator(Means, ensure=True)
+pass_clients = click.make_pass_decorator(Clients, ensure=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.cli.look import Look, observing
 from nova_ha.cli.output import ago
-from nova_ha.cli.remedies import mending
-from nova_ha.cli.standing import Condition, Standing, standings
+from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.views.remedies import mending
+from nova_ha.cli.views.standing import Condition, Standing, standings
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.node import HANode
 from nova_ha.power import UNFENCEABLE

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_compute_node
-from nova_ha.cli.means import Means, pass_means
 from nova_ha.cli.output import json_option, note, print_json, print_table
 from nova_ha.errors import ConfigError
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option("--list", "listed", is_flag=True, help="List NODE's incidents instead of telling one.")
 @click.option("-n", "--last", "most", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option
-@pass_means
-def history(means: Means, /, name: str | None, started: str | None, listed: bool, most: int, as_json: bool) -> None:
+@pass_clients
+def history(means: Clients, /, name: str | None, started: str | None, listed: bool, most: int, as_json: bool) -> None:
     """List the incidents, oldest first; or with NODE tell its open or last one: steps, fence receipt, servers.
 
     \b
@@ -41,7 +41,7 @@ def history(means: Means, /, name: str | None, started: str | None, listed: bool
     return _print_one(_chosen(incidents, name, started), means.clock.now(), as_json)
 
 
-def _incidents(means: Means, name: str | None) -> list[Incident]:
+def _incidents(means: Clients, name: str | None) -> list[Incident]:
     from nova_ha.cli.incidents import open_incidents, past_incidents
     from nova_ha.cluster.view import read_view
 
@@ -72,7 +72,7 @@ def _began(incident: Incident, stamp: str) -> bool:
 
 
 def _print_list(incidents: Sequence[Incident], now: datetime, as_json: bool) -> None:
-    from nova_ha.cli.story import HEADS, row
+    from nova_ha.cli.views.history import HEADS, row
 
     if as_json:
         return print_json([_values(incident, now) for incident in incidents])
@@ -82,7 +82,7 @@ def _print_list(incidents: Sequence[Incident], now: datetime, as_json: bool) -> 
 
 
 def _print_one(incident: Incident, now: datetime, as_json: bool) -> None:
-    from nova_ha.cli.story import lines
+    from nova_ha.cli.views.history import lines
 
     if as_json:
         return print_json(_values(incident, now))
@@ -90,7 +90,7 @@ def _print_one(incident: Incident, now: datetime, as_json: bool) -> None:
 
 
 def _values(incident: Incident, now: datetime) -> dict[str, Any]:
-    from nova_ha.cli.story import spent, took
+    from nova_ha.cli.views.history import spent, took
 
     values = incident.to_values()
     durations = {state.value: round(seconds, 3) for state, seconds in spent(incident, now).items()}

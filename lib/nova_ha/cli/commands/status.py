@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.output import json_option, print_json, table_lines
 from nova_ha.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from nova_ha.cli.board import Board
-    from nova_ha.cli.look import Look
+    from nova_ha.cli.overview import Look
+    from nova_ha.cli.views.status import Board
 
 PERIOD_S = 1.0
 # The first columns are not wrapped. With less room than this beside them, the table would leave out what helps.
@@ -28,8 +28,8 @@ ROOM_FOR_WORDS = 40
 @click.command("status")
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @json_option
-@pass_means
-def status(means: Means, watch: bool, as_json: bool) -> None:
+@pass_clients
+def status(means: Clients, watch: bool, as_json: bool) -> None:
     """Show how every compute node and HA node stands, and what waits for you.
 
     A node that needs you has the command that helps beside it. In a pipe, --watch prints a line for each change.
@@ -44,20 +44,20 @@ def status(means: Means, watch: bool, as_json: bool) -> None:
         return _watch(means)
     look = _look(means)
     if as_json:
-        from nova_ha.cli.board import as_values
+        from nova_ha.cli.views.status import as_values
 
         return print_json(as_values(look))
     return _print(look)
 
 
-def _look(means: Means) -> Look:
-    from nova_ha.cli.look import look
+def _look(means: Clients) -> Look:
+    from nova_ha.cli.overview import look
 
     return look(means.store(), means.clock.now())
 
 
 def _print(look: Look) -> None:
-    from nova_ha.cli.board import board
+    from nova_ha.cli.views.status import board
 
     shown = board(look)
     if sys.stdout is not None and sys.stdout.isatty():
@@ -70,7 +70,7 @@ def _print(look: Look) -> None:
 
 def plain_lines(shown: Board) -> list[str]:
     """Return the board without a terminal's means."""
-    from nova_ha.cli.board import HA_HEADS, NODE_HEADS
+    from nova_ha.cli.views.status import HA_HEADS, NODE_HEADS
 
     lines = [printable(text) for _, text in shown.headlines]
     if shown.node_rows:
@@ -80,19 +80,19 @@ def plain_lines(shown: Board) -> list[str]:
     return lines
 
 
-def _watch(means: Means) -> None:
+def _watch(means: Clients) -> None:
     if sys.stdout is not None and sys.stdout.isatty():
         _watch_live(means)
     else:
         _watch_lines(means)
 
 
-def _watch_live(means: Means) -> None:
+def _watch_live(means: Clients) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
-    from nova_ha.cli.board import board
+    from nova_ha.cli.views.status import board
     from nova_ha.errors import HAError
 
     last: RenderableType = Text("...")
@@ -107,9 +107,9 @@ def _watch_live(means: Means) -> None:
             means.clock.sleep(PERIOD_S)
 
 
-def _watch_lines(means: Means) -> None:
+def _watch_lines(means: Clients) -> None:
     """Print each compute node's line when it changes: what a log, or a test, can follow."""
-    from nova_ha.cli.board import board
+    from nova_ha.cli.views.status import board
     from nova_ha.errors import HAError
 
     before: set[str] = set()
@@ -148,7 +148,7 @@ def _rendered(shown: Board, width: int) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    from nova_ha.cli.board import COLOURS, HA_HEADS, NODE_HEADS
+    from nova_ha.cli.views.status import COLOURS, HA_HEADS, NODE_HEADS
 
     parts: list[RenderableType] = [Text(printable(text), style=colour) for colour, text in shown.headlines]
     colours = [COLOURS[standing.condition] for standing in shown.standings]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from nova_ha.cli.finding import Finding, bad, ok, warning
+from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
 from nova_ha.cli.identify import ssh_host_key
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.registry import NodeSettings

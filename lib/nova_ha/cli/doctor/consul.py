@@ -8,9 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from nova_ha.cli.finding import Finding, bad, ok, warning
-from nova_ha.cli.look import Look, observing
-from nova_ha.cli.remedies import mending
+from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
+from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.views.remedies import mending
 from nova_ha.cluster.schema import (
     COMPUTE_NODES,
     CONFIG,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from nova_ha.cli.finding import Finding, bad, ok, warning
+from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
 from nova_ha.cluster.schema import RESERVE_REASON
 from nova_ha.cluster.view import ClusterView
 from nova_ha.compute import Compute, ServiceReading

@@ -6,22 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_ha_node
-from nova_ha.cli.lazy import LazyGroup, Place
-from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
 from nova_ha.cli.output import json_option, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from nova_ha.cli.look import Look
+    from nova_ha.cli.overview import Look
     from nova_ha.cluster.node import HANode
 
-HERE = "nova_ha.cli.ha_node:"
 
 PLACES = {
-    "add": Place(HERE + "add", "Register an HA node, or change Nova's name of a registered one."),
-    "list": Place(HERE + "list_nodes", "List the HA nodes."),
-    "show": Place(HERE + "show", "Show everything that is known of an HA node."),
-    "remove": Place(HERE + "remove", "Forget an HA node."),
+    "add": Place(COMMANDS + "ha_node:add", "Register an HA node, or change Nova's name of a registered one."),
+    "list": Place(COMMANDS + "ha_node:list_nodes", "List the HA nodes."),
+    "show": Place(COMMANDS + "ha_node:show", "Show everything that is known of an HA node."),
+    "remove": Place(COMMANDS + "ha_node:remove", "Forget an HA node."),
 }
 
 
@@ -42,8 +41,8 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_h
 @click.argument("name", metavar="NODE")
 @click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]")
 @click.option("--reserve", is_flag=True, help="Disable its nova-compute: it is kept free for recoveries.")
-@pass_means
-def add(means: Means, name: str, nova_host: str | None, reserve: bool) -> None:
+@pass_clients
+def add(means: Clients, name: str, nova_host: str | None, reserve: bool) -> None:
     """Register NODE, by the name of its node in Consul; its agent loads consul.d/ha-node.hcl.
 
     With --reserve its nova-compute is disabled with a reason of ours; a recovery enables it again, and no other one.
@@ -67,15 +66,15 @@ def add(means: Means, name: str, nova_host: str | None, reserve: bool) -> None:
 
 @click.command("list")
 @json_option
-@pass_means
-def list_nodes(means: Means, as_json: bool) -> None:
+@pass_clients
+def list_nodes(means: Clients, as_json: bool) -> None:
     """List the HA nodes: whether they observe, and what they are in use for.
 
     \b
       nova-ha ha-node list
     """
-    from nova_ha.cli.board import in_use_words
-    from nova_ha.cli.look import look, observing
+    from nova_ha.cli.overview import look, observing
+    from nova_ha.cli.views.status import in_use_words
 
     seen = look(means.store(), means.clock.now())
     if as_json:
@@ -96,14 +95,14 @@ def list_nodes(means: Means, as_json: bool) -> None:
 @click.command("show")
 @node_argument
 @json_option
-@pass_means
-def show(means: Means, name: str, as_json: bool) -> None:
+@pass_clients
+def show(means: Clients, name: str, as_json: bool) -> None:
     """Show everything that is known of NODE.
 
     \b
       nova-ha ha-node show ha-1
     """
-    from nova_ha.cli.look import look
+    from nova_ha.cli.overview import look
     from nova_ha.cluster.registry import existing_ha_node
 
     seen = look(means.store(), means.clock.now())
@@ -115,8 +114,8 @@ def show(means: Means, name: str, as_json: bool) -> None:
 
 @click.command("remove")
 @node_argument
-@pass_means
-def remove(means: Means, name: str) -> None:
+@pass_clients
+def remove(means: Clients, name: str) -> None:
     """Forget NODE: it has no vote any more. Refused while it is in use, or where the quorum could not be met.
 
     \b
@@ -145,6 +144,6 @@ def _advice(store: Any, name: str) -> list[str]:
 
 
 def _values(seen: Look, found: HANode) -> dict[str, Any]:
-    from nova_ha.cli.board import ha_values
+    from nova_ha.cli.views.status import ha_values
 
     return ha_values(seen, found)

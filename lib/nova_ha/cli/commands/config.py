@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_option
-from nova_ha.cli.means import Means, pass_means
 from nova_ha.cli.output import json_option, print_json, print_table, say
 from nova_ha.errors import ExitCode
 
@@ -30,8 +30,8 @@ option_argument = click.argument("option", metavar="OPTION", shell_complete=comp
 
 @config.command("list")
 @json_option
-@pass_means
-def list_options(means: Means, as_json: bool) -> None:
+@pass_clients
+def list_options(means: Clients, as_json: bool) -> None:
     """List every option with its value, its default and its meaning.
 
     \b
@@ -45,8 +45,8 @@ def list_options(means: Means, as_json: bool) -> None:
 
 @config.command("get")
 @option_argument
-@pass_means
-def get(means: Means, option: str) -> None:
+@pass_clients
+def get(means: Clients, option: str) -> None:
     """Print the value of OPTION, for scripts.
 
     \b
@@ -64,8 +64,8 @@ def get(means: Means, option: str) -> None:
 @option_argument
 @click.argument("value", required=False)
 @click.option("--default", "to_default", is_flag=True, help="Remove the key, so that the default applies.")
-@pass_means
-def set_value(means: Means, option: str, value: str | None, to_default: bool) -> None:
+@pass_clients
+def set_value(means: Clients, option: str, value: str | None, to_default: bool) -> None:
     """Set OPTION to VALUE; refused where the policy as a whole would be dangerous.
 
     \b
@@ -82,14 +82,14 @@ def set_value(means: Means, option: str, value: str | None, to_default: bool) ->
 
 @config.command("check")
 @json_option
-@pass_means
-def check(means: Means, as_json: bool) -> int:
+@pass_clients
+def check(means: Clients, as_json: bool) -> int:
     """Print every mistake in the policy and in the nodes' keys, with what mends it; exit 1 where there is one.
 
     \b
       nova-ha config check
     """
-    from nova_ha.cli.remedies import mending
+    from nova_ha.cli.views.remedies import mending
     from nova_ha.cluster.view import read_view
 
     problems = _problems(read_view(means.store()))
@@ -110,7 +110,7 @@ def _problems(view: ClusterView) -> list[Any]:
     return list(dict.fromkeys([*view.policy_problems, *nodes, *incidents, *semaphore]))
 
 
-def _options(means: Means) -> list[dict[str, Any]]:
+def _options(means: Clients) -> list[dict[str, Any]]:
     from nova_ha.cluster.policy import OPTIONS, option_text
     from nova_ha.cluster.schema import CONFIG, PAUSED
 

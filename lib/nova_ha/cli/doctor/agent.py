@@ -7,8 +7,8 @@ from functools import cache
 
 from nova_ha.cli import agent_files
 from nova_ha.cli.agent_files import Source
-from nova_ha.cli.finding import Finding, bad, ok, warning
-from nova_ha.cli.look import Look
+from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
+from nova_ha.cli.overview import Look
 from nova_ha.cluster.agent import CHECKS_OF_AGENT, SELF, Comparison, Deviation, compare, seconds
 from nova_ha.consul.store import Store
 from nova_ha.errors import ConsulError

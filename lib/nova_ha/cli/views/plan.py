@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from nova_ha.cli.remedies import remedy
+from nova_ha.cli.clients import Clients
+from nova_ha.cli.views.remedies import remedy
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, ServerProgress
 from nova_ha.cluster.node import ComputeNode
@@ -82,3 +84,56 @@ def _action(progress: ServerProgress) -> str:
         return "skip" if progress.state.value == "skipped" else "report"
     rule = rule_for(progress.vm_state)
     return Action.EVACUATE.value if rule.action is Action.EVACUATE else rule.action.value
+
+
+def planned(means: Clients, name: str) -> dict[str, Any]:
+    """Return the plan, for JSON. Raises ConfigError where the node is not registered."""
+    from nova_ha.cli.views import plan
+    from nova_ha.cli.views.remedies import remedy_in
+    from nova_ha.cluster.duty import duty
+    from nova_ha.cluster.registry import existing_compute_node
+    from nova_ha.cluster.view import read_view
+    from nova_ha.recovery.findings import look
+    from nova_ha.recovery.gates import readings, targets_of
+    from nova_ha.recovery.last_look import decide
+
+    tools = means.recovery()
+    view = read_view(tools.store)
+    node, incident = existing_compute_node(view, name), view.incident(name)
+    findings = look(tools, node, view)
+    hosts = targets_of(findings, node)
+    room = plan.room_words(tools, hosts)
+    trouble, servers = "", []
+    try:
+        servers = plan.server_lines(tools, findings, node)
+    except HAError as error:
+        trouble = str(error)
+    return {
+        "node": name,
+        "seen_from": tools.me,
+        "duty": duty(view, name, findings.now).words,
+        "verdict": plan.verdict_words(decide(findings, name, incident)),
+        "gates": [
+            {
+                "gate": reading.gate.value,
+                "is": reading.is_,
+                "evidence": reading.evidence,
+                "remedy": remedy_in(view, reading.gate, name) if reading.shut else "",
+            }
+            for reading in readings(findings, node, incident)
+        ],
+        "fence": plan.fence_words(findings, node, incident),
+        "targets": {host or "the scheduler's choice": room.get(host, "") for host in hosts},
+        "servers_trouble": trouble,
+        "servers": [
+            {
+                "name": line.progress.name,
+                "id": line.id,
+                "is": line.progress.vm_state,
+                "would_be": line.action,
+                "priority": line.progress.priority,
+                "why": line.progress.reason,
+            }
+            for line in servers
+        ],
+    }

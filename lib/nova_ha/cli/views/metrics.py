@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nova_ha.cli.look import Look, observing
-from nova_ha.cli.standing import Condition, standings
-from nova_ha.cli.story import spent, took
+from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.views.history import spent, took
+from nova_ha.cli.views.standing import Condition, standings
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.printable import printable
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from nova_ha.cli.remedies import remedy, remedy_in
+from nova_ha.cli.views.remedies import remedy, remedy_in
 from nova_ha.cluster.duty import Duty, Task, duties
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident

@@ -7,30 +7,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_compute_node
-from nova_ha.cli.lazy import LazyGroup, Place
-from nova_ha.cli.means import Means, pass_means
+from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
+from nova_ha.cli.node_options import settings_from, settings_options
 from nova_ha.cli.output import json_option, note, print_json, print_table, say
-from nova_ha.cli.settings import settings_from, settings_options
 
 if TYPE_CHECKING:
     from nova_ha.cluster.node import ComputeNode
     from nova_ha.cluster.registry import Change
     from nova_ha.cluster.view import ClusterView
 
-HERE, OPERATE = "nova_ha.cli.node:", "nova_ha.cli.operate:"
 
 PLACES = {
-    "add": Place(HERE + "add", "Register a compute node, or change a registered one."),
-    "list": Place(HERE + "list_nodes", "List the compute nodes."),
-    "show": Place(HERE + "show", "Show everything that is known of a compute node."),
-    "set": Place(HERE + "set_node", "Change single settings of a compute node."),
-    "remove": Place(HERE + "remove", "Forget a compute node."),
-    "acl": Place(HERE + "acl", "Print the ACL policy for the Consul agent of a compute node."),
-    "maintenance": Place(OPERATE + "maintenance", "Neither count nor fence a compute node for a while."),
-    "confirm-off": Place(OPERATE + "confirm_off", "Vouch that the power of a failed host is off."),
-    "retry": Place(OPERATE + "retry", "Recover a failed node anew, with a fresh fence."),
-    "reset": Place(OPERATE + "reset", "Take a repaired host back."),
+    "add": Place(COMMANDS + "node:add", "Register a compute node, or change a registered one."),
+    "list": Place(COMMANDS + "node:list_nodes", "List the compute nodes."),
+    "show": Place(COMMANDS + "node:show", "Show everything that is known of a compute node."),
+    "set": Place(COMMANDS + "node:set_node", "Change single settings of a compute node."),
+    "remove": Place(COMMANDS + "node:remove", "Forget a compute node."),
+    "acl": Place(COMMANDS + "node:acl", "Print the ACL policy for the Consul agent of a compute node."),
+    "maintenance": Place(COMMANDS + "maintenance:maintenance", "Neither count nor fence a compute node for a while."),
+    "confirm-off": Place(COMMANDS + "confirm_off:confirm_off", "Vouch that the power of a failed host is off."),
+    "retry": Place(COMMANDS + "retry:retry", "Recover a failed node anew, with a fresh fence."),
+    "reset": Place(COMMANDS + "reset:reset", "Take a repaired host back."),
 }
 
 
@@ -52,8 +51,8 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_c
 @click.argument("name", metavar="NODE")
 @settings_options
 @click.option("--no-probe", is_flag=True, help="Do not ask the host and its BMC for their identities.")
-@pass_means
-def add(means: Means, /, name: str, no_probe: bool, **given: Any) -> None:
+@pass_clients
+def add(means: Clients, /, name: str, no_probe: bool, **given: Any) -> None:
     """Register NODE, by the name of its node in Consul; or change the given settings of a registered one.
 
     Nothing is written unless everything is good. The SSH host key and the BMC's identity are read and recorded, so
@@ -81,8 +80,8 @@ def add(means: Means, /, name: str, no_probe: bool, **given: Any) -> None:
 @node_argument
 @settings_options
 @click.option("--probe", is_flag=True, help="Read and record the host key and the BMC's identity anew.")
-@pass_means
-def set_node(means: Means, /, name: str, probe: bool, **given: Any) -> None:
+@pass_clients
+def set_node(means: Clients, /, name: str, probe: bool, **given: Any) -> None:
     """Change the given settings of NODE; an empty value removes its key, so that the default applies.
 
     \b
@@ -104,8 +103,8 @@ def set_node(means: Means, /, name: str, probe: bool, **given: Any) -> None:
 
 @click.command("list")
 @json_option
-@pass_means
-def list_nodes(means: Means, as_json: bool) -> None:
+@pass_clients
+def list_nodes(means: Clients, as_json: bool) -> None:
     """List the compute nodes with their settings; `nova-ha status` shows how they stand.
 
     \b
@@ -123,8 +122,8 @@ def list_nodes(means: Means, as_json: bool) -> None:
 @click.command("show")
 @node_argument
 @json_option
-@pass_means
-def show(means: Means, name: str, as_json: bool) -> None:
+@pass_clients
+def show(means: Clients, name: str, as_json: bool) -> None:
     """Show everything that is known of NODE, and every problem with its keys. Passwords are never shown.
 
     \b
@@ -137,7 +136,7 @@ def show(means: Means, name: str, as_json: bool) -> None:
     values = _values(view, existing_compute_node(view, name))
     if as_json:
         return print_json(values)
-    from nova_ha.cli.remedies import mending
+    from nova_ha.cli.views.remedies import mending
 
     print_table(("what", "value"), [(what, "" if value is None else str(value)) for what, value in _flat(values)])
     for problem in view.problems_of(name):
@@ -147,8 +146,8 @@ def show(means: Means, name: str, as_json: bool) -> None:
 
 @click.command("remove")
 @node_argument
-@pass_means
-def remove(means: Means, name: str) -> None:
+@pass_clients
+def remove(means: Clients, name: str) -> None:
     """Forget NODE and its settings; its history stays. Refused while it is failed or has an open incident.
 
     \b
@@ -168,12 +167,12 @@ def acl(name: str) -> None:
     \b
       nova-ha node acl compute-1 | consul acl policy create -name nova-ha-compute-1 -rules -
     """
-    from nova_ha.cli.policy_text import compute_node_rules
+    from nova_ha.cli.acl import compute_node_rules
 
     click.echo(compute_node_rules(name), nl=False)
 
 
-def _identified(means: Means, change: Change, settings: Any, *, renew: bool) -> Change:
+def _identified(means: Clients, change: Change, settings: Any, *, renew: bool) -> Change:
     """Return the change with the identities that the host and its BMC show; says on standard error what it lacks."""
     from nova_ha.cli.identify import identities
     from nova_ha.cluster.registry import plan_compute_node

@@ -1,50 +1,19 @@
-"""`nova-ha explain NODE`: why it is, or is not, set failed: every gate of the monitor with its evidence."""
+"""What `explain` shows: every gate of the monitor, with its evidence."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from nova_ha.cli.completion import complete_compute_node
-from nova_ha.cli.means import Means, pass_means
-from nova_ha.cli.output import json_option, print_json, print_table, say
+from nova_ha.cli.clients import Clients
 
 if TYPE_CHECKING:
     from nova_ha.cluster.view import ClusterView
     from nova_ha.monitor.verdict import Verdict
 
-HEADS = ("gate", "is", "evidence", "what helps")
 
-
-@click.command("explain")
-@click.argument("name", metavar="NODE", shell_complete=complete_compute_node)
-@json_option
-@pass_means
-def explain(means: Means, /, name: str, as_json: bool) -> None:
-    """Say why NODE is, or is not, taken for failed: the observers' votes, and each gate with its evidence.
-
-    For a node that has failed, `nova-ha plan NODE` says what its recovery waits for.
-
-    \b
-      nova-ha explain compute-7
-    """
-    values = explanation(means, name)
-    if as_json:
-        return print_json(values)
-    say(values["words"])
-    say(f"Observers: {values['votes']}")
-    click.echo()
-    rows = [
-        (gate["gate"], "open" if gate["open"] else "closed", gate["evidence"], gate["remedy"])
-        for gate in values["gates"]
-    ]
-    return print_table(HEADS, rows)
-
-
-def explanation(means: Means, name: str) -> dict[str, Any]:
+def explanation(means: Clients, name: str) -> dict[str, Any]:
     """Return what there is to say, for JSON. Raises ConfigError where the node is not registered."""
-    from nova_ha.cli.remedies import remedy_in
+    from nova_ha.cli.views.remedies import remedy_in
     from nova_ha.cluster.duty import duty
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view

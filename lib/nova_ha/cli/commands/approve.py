@@ -1,0 +1,54 @@
+"""`nova-ha approve`: let gates pass for one incident of each NODE."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import click
+
+from nova_ha.cli.clients import Clients, pass_clients
+from nova_ha.cli.completion import complete_compute_node
+from nova_ha.cli.decision_options import limit_options, record_options
+from nova_ha.cli.output import note, say
+from nova_ha.cli.views.remedies import remedy
+from nova_ha.cli.words import end_of
+from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
+
+GATES = click.Choice([gate.value for gate in APPROVABLE])
+
+
+@click.command("approve")
+@click.argument("names", metavar="NODE...", nargs=-1, required=True, shell_complete=complete_compute_node)
+@click.option("--gate", "gates", multiple=True, type=GATES, help="Let this gate pass; may be repeated.")
+@limit_options("How long it is good for: 30m, 2h, 1d.", "1h")
+@record_options
+@pass_clients
+def approve(
+    means: Clients,
+    /,
+    names: tuple[str, ...],
+    gates: tuple[str, ...],
+    span: timedelta | None,
+    until: datetime | None,
+    why: str,
+    by: str,
+) -> None:
+    """Let gates pass for one incident of each NODE: max-failed, repeat and approval where no --gate names others.
+
+    `nova-ha explain NODE` shows which gates are closed. A gate that is not named stays closed.
+
+    \b
+      nova-ha approve compute-7 compute-8 --why "rack 3 has lost its power"
+      nova-ha approve compute-7 --gate nova-reports --for 10m
+    """
+    from nova_ha.recovery import operator
+
+    chosen = [Gate(name) for name in gates] or APPROVED_BY_DEFAULT
+    end = end_of(means.clock.now(), span, until)
+    done = operator.approve(means.store(), means.clock, names, by=by, why=why, until=end, gates=chosen)
+    passed = ", ".join(gate.value for gate in done.gates)
+    say(f"{', '.join(done.nodes)}: {passed} may pass until {done.until:%Y-%m-%d %H:%M:%S} UTC")
+    for node in done.worked_on:
+        note(f"Note: {node}: a recovery works on it and waits for nobody: nothing was approved")
+    for node, gate in done.still_closed.items():
+        note(f"Note: {node} still waits at {gate.value}: {remedy(gate, node)}")

@@ -1,0 +1,1 @@
+"""What `doctor` tries of everything that a recovery would need."""

@@ -1,0 +1,1 @@
+"""What the commands show: values made from values, under the name of the command that shows them."""
