@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 
 if TYPE_CHECKING:
     from nova_ha.cluster.node import BMCConfig, ComputeNode
@@ -50,16 +50,16 @@ def sweep(store: Store, interval_s: int, as_json: bool = False) -> int:
     from nova_ha.probe.streak import next_report
 
     deadline_s = interval_s * DEADLINE
-    guard.end_by(deadline_s)
+    check_guard.end_by(deadline_s)
     inputs = read_inputs(store, BMC_CHECK)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
-    sightings = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S)
+    sightings = _sightings(inputs.nodes, deadline_s - check_guard.spent_s() - PRINTING_S)
     report = next_report(
         inputs.previous,
         sightings,
         probe="bmc",
         now_boottime=now,
-        boot_id=guard.boot_id(),
+        boot_id=check_guard.boot_id(),
         interval_s=interval_s,
         # Its streaks are counted by nobody: they stay at 1, and write nothing.
         fail_threshold=1,
@@ -122,4 +122,4 @@ def _address(config: BMCConfig) -> BMCAddress:
 
 def main() -> NoReturn:
     """Run as Consul's check."""
-    guard.run(command)
+    check_guard.run(command)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 from nova_ha.printable import printable, printable_json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def command(nodes: tuple[str, ...], as_json: bool) -> int:
     from nova_ha.consul.connection import CHECK_TIMEOUT_S
     from nova_ha.consul.store import connect
 
-    guard.end_by(DEADLINE_S)
+    check_guard.end_by(DEADLINE_S)
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)
     if nodes:
         return look_at(store, SystemClock(), nodes, as_json)
@@ -117,7 +117,7 @@ def _settings(store: Store) -> Sequence[Item]:
 
 def _count(store: Store, clock: Clock) -> None:
     from nova_ha.errors import TryAgain
-    from nova_ha.handlers.journal import log_to_the_journal
+    from nova_ha.log import log_to_the_journal
     from nova_ha.monitor.counting import count_failures
 
     # A check's own output is no place for a log, and its standard error is closed.
@@ -159,4 +159,4 @@ def _headline(items: Sequence[Item], nodes: int) -> str:
 
 def main() -> NoReturn:
     """Run as Consul's check."""
-    guard.run(command)
+    check_guard.run(command)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 from nova_ha.printable import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def command(nodes: tuple[str, ...], nova_conf: tuple[Path, ...]) -> int:
     from nova_ha.consul.connection import CHECK_TIMEOUT_S
     from nova_ha.consul.store import connect
 
-    guard.end_by(DEADLINE_S)
+    check_guard.end_by(DEADLINE_S)
     store = connect(call_timeout_s=CHECK_TIMEOUT_S)
     return show(store, nodes) if nodes else keep_current(store, nova_conf)
 
@@ -48,12 +48,12 @@ def keep_current(store: Store, nova_conf: tuple[Path, ...] = ()) -> int:
     recorded = store.get(key)
     if recorded is None and not store.keys(compute_node(name)):
         click.echo(f"UNKNOWN {name} is not registered as a compute node: nova-ha node add {name}")
-        return guard.CANNOT_TELL
+        return check_guard.CANNOT_TELL
     if recorded is None or recorded.value != found.to_kv():
         written = store.commit([cas(key, found.to_kv(), recorded.index if recorded else 0)])
         if not isinstance(written, Committed):
             click.echo(f"UNKNOWN runtime_config of {name} was changed by somebody else just now")
-            return guard.CANNOT_TELL
+            return check_guard.CANNOT_TELL
     click.echo(printable(f"OK {name} {in_words(found)}"))
     return 0
 
@@ -84,4 +84,4 @@ def in_words(config: RuntimeConfig) -> str:
 
 def main() -> NoReturn:
     """Run as Consul's check."""
-    guard.run(command)
+    check_guard.run(command)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn
 
 import click
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 
 if TYPE_CHECKING:
     from nova_ha.checks.inputs import Inputs
@@ -46,7 +46,7 @@ def command(nodes: tuple[str, ...], interval: int, host_limit: float, paced: boo
     Exit codes: 0 all well, 1 something is unknown, 2 a node fails that is not `failed` yet.
     """
     if paced and not nodes:
-        guard.await_turn(interval)
+        check_guard.await_turn(interval)
     from nova_ha.consul.connection import CHECK_TIMEOUT_S
     from nova_ha.consul.store import connect
 
@@ -64,18 +64,18 @@ def sweep(store: Store, interval_s: int, host_s: float, as_json: bool = False) -
     from nova_ha.probe.streak import next_report
 
     deadline_s = interval_s * DEADLINE
-    guard.end_by(deadline_s)
+    check_guard.end_by(deadline_s)
     inputs = read_inputs(store, SSH_CHECK)
     now = time.clock_gettime(time.CLOCK_BOOTTIME)
     only = banner_only(inputs, now, interval_s)
-    seen = _sightings(inputs.nodes, deadline_s - guard.spent_s() - PRINTING_S, host_s, only)
+    seen = _sightings(inputs.nodes, deadline_s - check_guard.spent_s() - PRINTING_S, host_s, only)
     sightings = unless_turned_away(seen, inputs)
     report = next_report(
         inputs.previous,
         sightings,
         probe="ssh",
         now_boottime=now,
-        boot_id=guard.boot_id(),
+        boot_id=check_guard.boot_id(),
         interval_s=interval_s,
         fail_threshold=inputs.fail_threshold,
         credentials={name: credentials(node) for name, node in inputs.nodes.items()},
@@ -169,4 +169,4 @@ def _print(report: Report, as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Run as Consul's check."""
-    guard.run(command)
+    check_guard.run(command)

@@ -55,6 +55,6 @@ def handle() -> int:
 
 def main() -> None:
     """Run as the watch's handler."""
-    from nova_ha.handlers.guard import run_handler
+    from nova_ha.handlers.handler_guard import run_handler
 
     run_handler("nova-ha-handle-failures", handle)

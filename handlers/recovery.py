@@ -6,77 +6,22 @@ harmless: the lock decides who works.
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
-import signal
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import click
 from nova_ha.clock import SystemClock
-from nova_ha.cluster.node import ComputeNode
-from nova_ha.compute import Compute
 from nova_ha.consul.store import Store, connect
 from nova_ha.errors import ExitCode, HAError
-from nova_ha.power import BMC, BMCAddress
 from nova_ha.printable import printable
 from nova_ha.recovery.detached import detach
-from nova_ha.recovery.means import Answer, Means, Sight
 
 if TYPE_CHECKING:
     from nova_ha.recovery.recover import Result
 
 log = logging.getLogger(__name__)
-
-
-def means_of_this_agent(environ: Mapping[str, str] = os.environ) -> Means:
-    """Return the clients that the environment names. Raises ConsulError, ConfigError; Nova is asked later."""
-    store = connect(environ)
-
-    @functools.cache
-    def compute() -> Compute:
-        from nova_ha.compute.connection import connect as connect_nova
-
-        return connect_nova(environ)
-
-    return Means(
-        store=store,
-        clock=SystemClock(),
-        me=store.node_name(),
-        compute=compute,
-        bmc=bmc_of,
-        sight=sight_of,
-        stopping=_stopping_on_sigterm(),
-    )
-
-
-def bmc_of(node: ComputeNode) -> BMC:
-    """Return the node's BMC; the node must have one."""
-    from nova_ha.power import connect as connect_bmc
-
-    bmc = node.bmc
-    if bmc is None:
-        raise ValueError(f"{node.name} has no BMC keys")
-    return connect_bmc(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls))
-
-
-def sight_of(node: ComputeNode, limit_s: float) -> Sight:
-    """Return whether the node answers SSH from here; a banner is an answer."""
-    from nova_ha.probe.sighting import Met, State
-    from nova_ha.probe.ssh import sight
-
-    answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
-    seen = sight(node.ssh, limit_s)
-    connected = seen.state is State.WELL or seen.met is Met.NO_BANNER
-    return Sight(answers[seen.state], seen.why or "a banner came", connected)
-
-
-def _stopping_on_sigterm() -> Callable[[], bool]:
-    asked: list[int] = []
-    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
-    return lambda: bool(asked)
 
 
 @click.command()
@@ -95,6 +40,7 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
     from nova_ha.recovery.recover import dry_run_all, not_due, recover_all
+    from nova_ha.recovery.this_agent import means_of_this_agent
 
     means = means_of_this_agent()
     if nodes:
@@ -127,6 +73,7 @@ def handle() -> int:
     """Handle one call of a watch: leave the agent where something is due, and drive it from there."""
     from nova_ha.cluster.duty import duties
     from nova_ha.cluster.view import read_view
+    from nova_ha.recovery.this_agent import means_of_this_agent
 
     store: Store = connect()
     view = read_view(store)
@@ -137,8 +84,8 @@ def handle() -> int:
     if not detach():
         print(f"a driver was started for {', '.join(due)}")
         return ExitCode.DONE
-    from nova_ha.handlers.journal import log_to_the_journal
     from nova_ha.handlers.turn import turn
+    from nova_ha.log import log_to_the_journal
     from nova_ha.recovery.recover import recover_all
 
     with log_to_the_journal():
@@ -157,6 +104,6 @@ def handle() -> int:
 
 def main() -> None:
     """Run as the watch's handler; what is on standard input only wakes."""
-    from nova_ha.handlers.guard import run_handler
+    from nova_ha.handlers.handler_guard import run_handler
 
     run_handler("nova-ha-handle-recovery", handle)

@@ -61,7 +61,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         8,
         "without Consul a check exits with 1",
-        Edit("checks/guard.py", "CANNOT_TELL = 1", "CANNOT_TELL = 2"),
+        Edit("checks/check_guard.py", "CANNOT_TELL = 1", "CANNOT_TELL = 2"),
         tests="test_fault_consul.py::test_without_consul_a_check_cannot_tell_and_never_says_critical",
     ),
     removal(
@@ -184,7 +184,7 @@ REMOVALS: tuple[Removal, ...] = (
         35,
         "a log that cannot be opened is none",
         Edit(
-            "handlers/journal.py",
+            "lib/nova_ha/log.py",
             "    except OSError:\n        pass\n",
             "    except ZeroDivisionError:\n        pass\n",
         ),
@@ -204,7 +204,7 @@ REMOVALS: tuple[Removal, ...] = (
         35,
         "a closed stream is given /dev/null, and nobody listening is no error",
         Edit(
-            "handlers/guard.py",
+            "handlers/handler_guard.py",
             "    with contextlib.suppress(OSError, ValueError):\n",
             "    with contextlib.nullcontext():\n",
         ),

@@ -159,7 +159,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         22,
         "a usage error and a crash of a check exit with 1",
-        Edit("checks/guard.py", "CANNOT_TELL = 1", "CANNOT_TELL = 2"),
+        Edit("checks/check_guard.py", "CANNOT_TELL = 1", "CANNOT_TELL = 2"),
         tests=("checks/test_checks_guard.py::test_a_usage_error_is_one_line_and_not_critical",),
     ),
     removal(

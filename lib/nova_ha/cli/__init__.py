@@ -7,7 +7,7 @@ from typing import NoReturn
 
 def main() -> NoReturn:
     """Run `nova-ha` with this process's arguments, and exit."""
-    from nova_ha.cli.guard import run
+    from nova_ha.cli.command_guard import run
     from nova_ha.cli.root import root
 
     raise SystemExit(run(root))

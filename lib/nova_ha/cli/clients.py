@@ -29,7 +29,7 @@ def _compute() -> Compute:
 
 
 def _recovery() -> RecoveryMeans:
-    from nova_ha.handlers.recovery import means_of_this_agent
+    from nova_ha.recovery.this_agent import means_of_this_agent
 
     return means_of_this_agent()
 

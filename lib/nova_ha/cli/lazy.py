@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from nova_ha.cli.guard import BY_CLOSED_PIPE, silence_output
+from nova_ha.cli.command_guard import BY_CLOSED_PIPE, silence_output
 
 # Where the commands are.
 COMMANDS = "nova_ha.cli.commands."

@@ -51,7 +51,7 @@ def root(verbose: int) -> None:
       nova-ha ha-node add ha-1 && nova-ha node add compute-1 --bmc-ip 10.0.0.7 ...
       nova-ha doctor && nova-ha status --watch
     """
-    from nova_ha.handlers.journal import OneLine
+    from nova_ha.log import OneLine
 
     log = logging.StreamHandler(sys.stderr)
     log.setFormatter(OneLine("%(asctime)s %(levelname)s %(name)s: %(message)s"))

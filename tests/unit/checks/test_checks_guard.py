@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 
 CHECK = """
 import os, signal, sys, time, warnings
 import click
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard as guard
 from nova_ha.errors import ConsulError
 
 @click.command("trial")
@@ -101,5 +101,5 @@ def test_the_exit_code_is_right_with_standard_streams_closed(code: int) -> None:
 
 
 def test_outside_of_a_check_nothing_is_timed() -> None:
-    guard.end_by(0.0)
-    assert guard.spent_s() == 0.0
+    check_guard.end_by(0.0)
+    assert check_guard.spent_s() == 0.0

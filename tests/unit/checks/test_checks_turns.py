@@ -7,7 +7,7 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nova_ha.checks import guard
+from nova_ha.checks import check_guard
 
 CONSULS_PAUSE_S = 1.0
 STARTING_S = 0.1
@@ -21,14 +21,14 @@ def turns(monkeypatch: pytest.MonkeyPatch, interval_s: float, sweeps_s: list[flo
         nonlocal now
         now += seconds
 
-    monkeypatch.setattr(guard.time, "sleep", sleep)
-    monkeypatch.setattr(guard.time, "clock_gettime", lambda clock: now)
+    monkeypatch.setattr(check_guard.time, "sleep", sleep)
+    monkeypatch.setattr(check_guard.time, "clock_gettime", lambda clock: now)
     began = []
     for sweep_s in sweeps_s:
-        guard.await_turn(interval_s)
+        check_guard.await_turn(interval_s)
         began.append(now)
         now += sweep_s + CONSULS_PAUSE_S + STARTING_S
-    monkeypatch.setattr(guard, "_started", None)
+    monkeypatch.setattr(check_guard, "_started", None)
     return began
 
 

@@ -90,7 +90,7 @@ def test_the_line_in_a_groups_help_is_not_cut() -> None:
 @pytest.mark.parametrize("words", [["status"], ["node", "list"], ["--help"], ["check", "--help"]])
 def test_a_short_command_imports_no_heavy_library(words: list[str]) -> None:
     code = (
-        "import sys\nfrom nova_ha.cli.guard import run\nfrom nova_ha.cli.root import root\n"
+        "import sys\nfrom nova_ha.cli.command_guard import run\nfrom nova_ha.cli.root import root\n"
         f"run(root, {words!r})\nprint(*sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
     )
     environ = {**os.environ, "CONSUL_HTTP_ADDR": "127.17.255.1:9"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
-from nova_ha.cli.guard import run
+from nova_ha.cli.command_guard import run
 from nova_ha.errors import ConfigError, ConsulError, ExitCode, OutcomeUnknown, Refused, TryAgain
 
 NOVA_HA = str(Path(sys.executable).parent / "nova-ha")

@@ -10,7 +10,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import ExitCode
-from nova_ha.handlers import recovery
+from nova_ha.recovery import this_agent
 from typing_operator import Operator
 
 
@@ -113,7 +113,7 @@ def test_a_reset_of_a_silent_host_is_refused(nova_ha: Operator, world: World) ->
 def test_a_recovery_by_hand_of_a_node_that_nobody_registered_says_so(
     nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recovery, "means_of_this_agent", lambda *_: world.means("ha-1"))
+    monkeypatch.setattr(this_agent, "means_of_this_agent", lambda *_: world.means("ha-1"))
     ran = nova_ha("handle", "recovery", "--node", "compute-77")
     assert ran.code == 1
     assert "no compute node 'compute-77' is registered" in ran.err
@@ -123,7 +123,7 @@ def test_a_recovery_by_hand_that_waits_or_asks_is_not_done(
     nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script with `&&` must not believe that its servers run elsewhere."""
-    monkeypatch.setattr(recovery, "means_of_this_agent", lambda: world.means("ha-1"))
+    monkeypatch.setattr(this_agent, "means_of_this_agent", lambda: world.means("ha-1"))
     words = ("handle", "recovery", "--node")
     world.hang("c1", "c2")
     assert nova_ha(*words, "c1", "--dry-run").code == ExitCode.DONE

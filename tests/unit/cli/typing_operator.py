@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.world import World
 from nova_ha.cli.clients import Clients
-from nova_ha.cli.guard import run
+from nova_ha.cli.command_guard import run
 from nova_ha.cli.root import root
 
 

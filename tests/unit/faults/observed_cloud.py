@@ -18,7 +18,7 @@ from fakes.trace import TracedReports, TracedWorld
 from fakes.world import INTERVAL_S
 from nova_ha.checks import cluster as timer_check
 from nova_ha.cli.clients import Clients
-from nova_ha.cli.guard import run
+from nova_ha.cli.command_guard import run
 from nova_ha.cli.root import root
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.cluster.schema import compute_node, open_incident
@@ -215,7 +215,7 @@ class ObservedCloud(TracedWorld):
         starts: list[str] = []
         printed = io.StringIO()
         starting = patch.object(timer_check, "start_recovery", lambda: starts.append(me) or ())
-        with redirect_stdout(printed), starting, patch("nova_ha.handlers.journal.log_to_the_journal"):
+        with redirect_stdout(printed), starting, patch("nova_ha.log.log_to_the_journal"):
             timer_check.tick(self._store(me), self.clock)
         if starts:
             self.recover(me)

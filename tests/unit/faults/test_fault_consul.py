@@ -11,7 +11,7 @@ from fakes.store import FakeStore
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node, open_incident
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ConsulError, HAError
-from nova_ha.handlers.guard import run as guarded
+from nova_ha.handlers.handler_guard import run as guarded
 from nova_ha.power import PowerState
 from observed_cloud import ObservedCloud
 from shown import shows

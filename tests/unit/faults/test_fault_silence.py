@@ -13,9 +13,9 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode, SSHConfig
 from nova_ha.cluster.schema import compute_node
 from nova_ha.errors import NovaError, OutcomeUnknown, TryAgain
-from nova_ha.handlers.recovery import sight_of
 from nova_ha.recovery.means import Means, Sight
 from nova_ha.recovery.operator import approve, confirm_off, pause, resume
+from nova_ha.recovery.this_agent import sight_of
 from observed_cloud import ObservedCloud
 from shown import shows
 

@@ -17,7 +17,7 @@ from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.transaction import lock
 from nova_ha.errors import ConsulError, HAError
-from nova_ha.handlers.guard import run as guarded
+from nova_ha.handlers.handler_guard import run as guarded
 from nova_ha.monitor.counting import count_failures
 from observed_cloud import ObservedCloud
 from shown import shows

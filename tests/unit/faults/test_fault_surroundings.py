@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from nova_ha.handlers.journal import log_to_the_journal
 from nova_ha.handlers.turn import turn
+from nova_ha.log import log_to_the_journal
 from observed_cloud import ObservedCloud
 from shown import shows
 
@@ -34,7 +34,7 @@ def _a_log_level_as_before() -> Iterator[None]:
 def test_a_recovery_works_without_room_for_its_log(
     cloud: ObservedCloud, log: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nova_ha.handlers.journal.SYSLOG", "/nowhere")
+    monkeypatch.setattr("nova_ha.log.SYSLOG", "/nowhere")
     monkeypatch.setattr(logging, "raiseExceptions", False)
     monkeypatch.setenv("NOVA_HA_LOG", log)
     before = list(logging.getLogger().handlers)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown, Refused, TryAgain
-from nova_ha.handlers.guard import run
+from nova_ha.handlers.handler_guard import run
 
 
 def raising(error: BaseException) -> Callable[[], int]:
@@ -61,7 +61,7 @@ def test_an_argument_is_a_usage_error_and_nothing_is_done(capsys: pytest.Capture
 
 HANDLER = """
 import sys
-from nova_ha.handlers.guard import run_handler
+from nova_ha.handlers.handler_guard import run_handler
 def handle():
     print("a result " * 1000)
     {step}

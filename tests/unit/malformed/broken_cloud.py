@@ -12,7 +12,7 @@ from fakes.values import NOW
 from fakes.world import World
 from nova_ha.checks import cluster as check_cluster
 from nova_ha.cli.clients import Clients
-from nova_ha.cli.guard import run
+from nova_ha.cli.command_guard import run
 from nova_ha.cli.incidents import past_incidents
 from nova_ha.cli.root import root
 from nova_ha.cluster.gate import Gate

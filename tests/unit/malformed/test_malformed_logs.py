@@ -7,7 +7,7 @@ import sys
 
 from bad_values import ESCAPES
 from broken_cloud import control_characters
-from nova_ha.handlers.journal import FORMAT, OneLine
+from nova_ha.log import FORMAT, OneLine
 from nova_ha.printable import printable, printable_json
 
 

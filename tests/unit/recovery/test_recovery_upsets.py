@@ -18,13 +18,13 @@ from nova_ha.cluster.view import read_view
 from nova_ha.compute import Server, ServerID
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
-from nova_ha.handlers.recovery import bmc_of
 from nova_ha.power import PowerState
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.means import Means, NeedsOperator, Sight
 from nova_ha.recovery.operator import approve, confirm_off
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.recover import recover_all
+from nova_ha.recovery.this_agent import bmc_of
 
 PAUSED = '{"by":"ann","why":"x","since":""}'
 FAILED = compute_node("c1", "status/failed")

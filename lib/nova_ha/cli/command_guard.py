@@ -7,12 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import TextIO
 
 import click
 
 from nova_ha.errors import ExitCode, HAError
-from nova_ha.printable import printable
+from nova_ha.guard import discard, in_one_line
 
 BY_CONTROL_C = 128 + signal.SIGINT
 BY_CLOSED_PIPE = 128 + signal.SIGPIPE
@@ -54,7 +53,7 @@ def _run(command: click.Command, words: Sequence[str], means: object) -> int:
 
 def silence_output() -> None:
     """Point standard output at nothing: its reader has gone, and the interpreter flushes it once more."""
-    _silence(sys.stdout)
+    discard(sys.stdout.fileno())
 
 
 def _let_go_of_what_cannot_be_written() -> None:
@@ -65,13 +64,7 @@ def _let_go_of_what_cannot_be_written() -> None:
             if stream is not None:
                 stream.flush()
         except (OSError, ValueError):
-            _silence(stream)
-
-
-def _silence(stream: TextIO) -> None:
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream.fileno())
-    os.close(nothing)
+            discard(stream.fileno())
 
 
 def _explain(error: KeyboardInterrupt | click.ClickException | HAError, words: Sequence[str]) -> int:
@@ -87,7 +80,7 @@ def _explain(error: KeyboardInterrupt | click.ClickException | HAError, words: S
 def _failed(what: str, words: Sequence[str], code: int = ExitCode.FAILED) -> int:
     # Standard error may be a full disk: the exit code still is what it is.
     with contextlib.suppress(OSError):
-        click.echo("Error: " + " ".join(printable(what).split()), err=True)
+        click.echo("Error: " + in_one_line(what), err=True)
     return _code(words, code)
 
 

@@ -110,7 +110,7 @@ def _keep_standard_error_out_of_the_output() -> None:
 
 def _explained(error: BaseException) -> str:
     from nova_ha.errors import HAError
-    from nova_ha.printable import printable
+    from nova_ha.guard import in_one_line
 
     if isinstance(error, click.UsageError):
         what = f"wrong usage: {error.format_message()}"
@@ -118,7 +118,7 @@ def _explained(error: BaseException) -> str:
         what = f"cannot tell: {error}"
     else:
         what = f"cannot tell: {type(error).__name__}: {error}"
-    return " ".join(printable(f"UNKNOWN {what}").split()) + "\n"
+    return in_one_line(f"UNKNOWN {what}") + "\n"
 
 
 def _end(text: str, code: int) -> NoReturn:

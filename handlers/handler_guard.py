@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from nova_ha.errors import ExitCode, HAError
-from nova_ha.handlers.journal import OneLine
-from nova_ha.printable import printable
+from nova_ha.guard import discard, in_one_line
+from nova_ha.log import OneLine
 
 FORMAT = "%(levelname)s %(message)s"
 
@@ -61,7 +61,7 @@ def run(name: str, handle: Callable[[], int], arguments: Sequence[str] = ()) -> 
 def _say(text: str) -> None:
     # The agent's pipe may be gone: the exit code still is what it is.
     with contextlib.suppress(OSError, ValueError):
-        print(" ".join(printable(text).split()), file=sys.stderr, flush=True)
+        print(in_one_line(text), file=sys.stderr, flush=True)
 
 
 def _open_standard_streams() -> None:
@@ -79,7 +79,7 @@ def _print(text: str) -> None:
     try:
         print(text, end="", flush=True)
     except (OSError, ValueError):
-        _discard(1)
+        discard(1)
 
 
 def _let_go_of_standard_error() -> None:
@@ -89,11 +89,4 @@ def _let_go_of_standard_error() -> None:
     try:
         sys.stderr.flush()
     except (OSError, ValueError):
-        _discard(2)
-
-
-def _discard(stream: int) -> None:
-    """Point the standard stream at nothing: the interpreter would try once more when it ends, and exit with 120."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, stream)
-    os.close(nothing)
+        discard(2)

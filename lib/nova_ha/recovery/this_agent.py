@@ -1,0 +1,63 @@
+"""What a driver works with as the node of the local agent: by the environment, as the agent hands it on."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from collections.abc import Callable, Mapping
+
+from nova_ha.clock import SystemClock
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.compute import Compute
+from nova_ha.consul.store import connect
+from nova_ha.power import BMC, BMCAddress
+from nova_ha.recovery.means import Answer, Means, Sight
+
+
+def means_of_this_agent(environ: Mapping[str, str] = os.environ) -> Means:
+    """Return the clients that the environment names. Raises ConsulError, ConfigError; Nova is asked later."""
+    store = connect(environ)
+
+    @functools.cache
+    def compute() -> Compute:
+        from nova_ha.compute.connection import connect as connect_nova
+
+        return connect_nova(environ)
+
+    return Means(
+        store=store,
+        clock=SystemClock(),
+        me=store.node_name(),
+        compute=compute,
+        bmc=bmc_of,
+        sight=sight_of,
+        stopping=_stopping_on_sigterm(),
+    )
+
+
+def bmc_of(node: ComputeNode) -> BMC:
+    """Return the node's BMC; the node must have one."""
+    from nova_ha.power import connect as connect_bmc
+
+    bmc = node.bmc
+    if bmc is None:
+        raise ValueError(f"{node.name} has no BMC keys")
+    return connect_bmc(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls))
+
+
+def sight_of(node: ComputeNode, limit_s: float) -> Sight:
+    """Return whether the node answers SSH from here; a banner is an answer."""
+    from nova_ha.probe.sighting import Met, State
+    from nova_ha.probe.ssh import sight
+
+    answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
+    seen = sight(node.ssh, limit_s)
+    connected = seen.state is State.WELL or seen.met is Met.NO_BANNER
+    return Sight(answers[seen.state], seen.why or "a banner came", connected)
+
+
+def _stopping_on_sigterm() -> Callable[[], bool]:
+    asked: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked.append(number))
+    return lambda: bool(asked)
