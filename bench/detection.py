@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from nova_ha.cluster.policy import Policy
-from nova_ha.probe.ssh import HOST_S
+from nova_ha.probe.ssh_sweep import HOST_S
 from nova_ha.sandbox.cloud import Sandbox
 
 from bench.figure import Figure

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.policy import Policy
 from nova_ha.compute import ServerID
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
 from nova_ha.errors import HAError
 from nova_ha.sandbox import control

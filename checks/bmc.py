@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nova_ha.cluster.node import BMCConfig, ComputeNode
     from nova_ha.consul.store import Store
     from nova_ha.power import BMCAddress
-    from nova_ha.power.sweep import BMCSighting
+    from nova_ha.power.bmc_sweep import BMCSighting
     from nova_ha.probe.sighting import Sighting
 
 # Of each interval.
@@ -44,8 +44,8 @@ def command(nodes: tuple[str, ...], interval: int, as_json: bool) -> int:
 
 def sweep(store: Store, interval_s: int, as_json: bool = False) -> int:
     """Sweep all BMCs, print the report for Consul, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.exit_code import exit_code
     from nova_ha.checks.inputs import read_inputs
-    from nova_ha.checks.verdict import verdict
     from nova_ha.cluster.schema import BMC_CHECK
     from nova_ha.probe.streak import next_report
 
@@ -67,13 +67,13 @@ def sweep(store: Store, interval_s: int, as_json: bool = False) -> int:
     )
     text = report.to_output()
     click.echo(text.partition("\n")[2] if as_json else text, nl=False)
-    return verdict(sightings, (name for name, node in inputs.nodes.items() if node.failed))
+    return exit_code(sightings, (name for name, node in inputs.nodes.items() if node.failed))
 
 
 def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
     """Look at the named nodes only, print a line for each, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.exit_code import exit_code, show
     from nova_ha.checks.inputs import read_named
-    from nova_ha.checks.verdict import show, verdict
     from nova_ha.probe.sighting import unknown
 
     found = read_named(store, names)
@@ -81,7 +81,7 @@ def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
     sightings = {name: unknown("is not registered") for name in found}
     sightings.update(_sightings(nodes, LOOK_S))
     show(sightings, "powered on, can be fenced", as_json)
-    return verdict(sightings)
+    return exit_code(sightings)
 
 
 def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
@@ -104,7 +104,7 @@ def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
 
 def _sightings(nodes: Mapping[str, ComputeNode], deadline_s: float) -> Mapping[str, Sighting]:
     from nova_ha.checks.inputs import problem_in
-    from nova_ha.power.sweep import sweep as sweep_bmcs
+    from nova_ha.power.bmc_sweep import sweep as sweep_bmcs
     from nova_ha.probe.sighting import unknown
 
     bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "bmc"))}

@@ -60,10 +60,10 @@ def keep_current(store: Store, nova_conf: tuple[Path, ...] = ()) -> int:
 
 def show(store: Store, names: tuple[str, ...]) -> int:
     """Print the recorded configuration of each node, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.exit_code import CheckCode
     from nova_ha.checks.inputs import read_named
-    from nova_ha.checks.verdict import Verdict
 
-    code = Verdict.PASSING
+    code = CheckCode.PASSING
     for name, node in read_named(store, names).items():
         if node and node.runtime:
             click.echo(printable(f"OK {name} {in_words(node.runtime)}"))
@@ -71,7 +71,7 @@ def show(store: Store, names: tuple[str, ...]) -> int:
         missing = "has no runtime_config" if node else "is not registered"
         problem = next((str(p) for p in node.problems if p.key.endswith("runtime_config")), "") if node else ""
         click.echo(printable(f"UNKNOWN {name} {problem or missing}"))
-        code = Verdict.WARNING
+        code = CheckCode.WARNING
     return code
 
 

@@ -58,8 +58,8 @@ def command(nodes: tuple[str, ...], interval: int, host_limit: float, paced: boo
 
 def sweep(store: Store, interval_s: int, host_s: float, as_json: bool = False) -> int:
     """Sweep all nodes, print the report for Consul, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.exit_code import exit_code
     from nova_ha.checks.inputs import read_inputs
-    from nova_ha.checks.verdict import verdict
     from nova_ha.cluster.schema import SSH_CHECK
     from nova_ha.probe.streak import next_report
 
@@ -81,13 +81,13 @@ def sweep(store: Store, interval_s: int, host_s: float, as_json: bool = False) -
         credentials={name: credentials(node) for name, node in inputs.nodes.items()},
     )
     _print(report, as_json)
-    return verdict(sightings, (name for name, node in inputs.nodes.items() if node.failed))
+    return exit_code(sightings, (name for name, node in inputs.nodes.items() if node.failed))
 
 
 def look_at(store: Store, names: tuple[str, ...], host_s: float, as_json: bool) -> int:
     """Look at the named nodes only, print a line for each, and return the exit code. Raises ConsulError."""
+    from nova_ha.checks.exit_code import exit_code, show
     from nova_ha.checks.inputs import read_named
-    from nova_ha.checks.verdict import show, verdict
     from nova_ha.probe.sighting import unknown
 
     found = read_named(store, names)
@@ -95,7 +95,7 @@ def look_at(store: Store, names: tuple[str, ...], host_s: float, as_json: bool) 
     sightings = {name: unknown("is not registered") for name in found}
     sightings.update(_sightings(nodes, 2 * host_s + 2, host_s, {}))
     show(sightings, "login works", as_json)
-    return verdict(sightings)
+    return exit_code(sightings)
 
 
 def banner_only(inputs: Inputs, now: float, interval_s: int) -> Mapping[str, Sighting]:
@@ -155,11 +155,11 @@ def _sightings(
     nodes: Mapping[str, ComputeNode], deadline_s: float, host_s: float, only: Mapping[str, Sighting]
 ) -> Mapping[str, Sighting]:
     from nova_ha.checks.inputs import problem_in
-    from nova_ha.probe import ssh
+    from nova_ha.probe import ssh_sweep
 
     bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "ssh"))}
     configs = {name: node.ssh for name, node in nodes.items() if name not in bad}
-    return {**bad, **ssh.sweep(configs, max(deadline_s, 0.0), host_s, only)}
+    return {**bad, **ssh_sweep.sweep(configs, max(deadline_s, 0.0), host_s, only)}
 
 
 def _print(report: Report, as_json: bool) -> None:

@@ -40,18 +40,18 @@ def command(nodes: tuple[str, ...], dry_run: bool, as_json: bool) -> int:
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
     from nova_ha.recovery.recover import dry_run_all, not_due, recover_all
-    from nova_ha.recovery.this_agent import means_of_this_agent
+    from nova_ha.recovery.this_agent import clients_of_this_agent
 
-    means = means_of_this_agent()
+    clients = clients_of_this_agent()
     if nodes:
-        view = read_view(means.store)
+        view = read_view(clients.store)
         for node in nodes:
             existing_compute_node(view, node)
     if dry_run:
-        results = dry_run_all(means, nodes)
+        results = dry_run_all(clients, nodes)
     else:
-        done = recover_all(means, nodes)
-        results = {**done, **not_due(means, [node for node in nodes if node not in done])}
+        done = recover_all(clients, nodes)
+        results = {**done, **not_due(clients, [node for node in nodes if node not in done])}
     if as_json:
         click.echo(json.dumps({r.node: {"outcome": r.outcome, "words": r.words} for r in results.values()}))
     else:
@@ -73,7 +73,7 @@ def handle() -> int:
     """Handle one call of a watch: leave the agent where something is due, and drive it from there."""
     from nova_ha.cluster.duty import duties
     from nova_ha.cluster.view import read_view
-    from nova_ha.recovery.this_agent import means_of_this_agent
+    from nova_ha.recovery.this_agent import clients_of_this_agent
 
     store: Store = connect()
     view = read_view(store)
@@ -92,7 +92,7 @@ def handle() -> int:
         try:
             with turn(f"{store.node_name()} {os.environ.get('CONSUL_HTTP_ADDR', '')}") as ours:
                 if ours:
-                    recover_all(means_of_this_agent())
+                    recover_all(clients_of_this_agent())
         except HAError as error:
             log.error("step=driver ended early: %s", error)
             raise

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.compute import Migration, MigrationStatus, Server, ServerID, VMState
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
 from nova_ha.sandbox.network import Network
 from recorder import Recorder

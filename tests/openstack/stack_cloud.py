@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from contract_cloud import until
 from nova_ha.compute import Compute, ServerID, VMState
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
 from stack import hosts
 from stack.layout import ACCESS

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from contract_cloud import ContractCloud, Failed, evacuations_of, server, service, until
 from nova_ha.compute import Compute, MigrationStatus, ServerID, VMState
-from nova_ha.compute import connection as connection_module
+from nova_ha.compute import client as connection_module
 from nova_ha.compute import nova as nova_module
 from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
 

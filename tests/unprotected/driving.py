@@ -26,9 +26,9 @@ ORPHANS_STAY = Edit(
 # Whoever writes plainly overwrites whoever was first.
 CLAIM_BY_PLAIN_WRITES = Edit(
     CLAIM,
-    "    outcome = means.store.commit(operations)\n",
+    "    outcome = clients.store.commit(operations)\n",
     "    plain = {'cas': lambda o: put(o.key, o.value or b''), 'set': lambda o: o}\n"
-    "    outcome = means.store.commit([plain[o.verb](o) for o in operations if o.verb in plain])\n",
+    "    outcome = clients.store.commit([plain[o.verb](o) for o in operations if o.verb in plain])\n",
 )
 
 REMOVALS: tuple[Removal, ...] = (

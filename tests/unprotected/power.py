@@ -34,7 +34,7 @@ REPORTS_COUNT_NOT = (
     ),
     Edit("lib/nova_ha/recovery/force_down.py", "        _refuse_if_it_reported(driver, service)\n", ""),
     Edit(
-        "lib/nova_ha/recovery/silence.py",
+        "lib/nova_ha/recovery/reports.py",
         "        if stamp == self._driver.incident.service_seen:\n",
         "        if True:\n",
     ),
@@ -197,7 +197,11 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         (17, 20),
         "after the fence a connection that is taken is a sign of life",
-        Edit("lib/nova_ha/recovery/means.py", "return self.connected or self.answer is", "return self.answer is"),
+        Edit(
+            "lib/nova_ha/recovery/driver_clients.py",
+            "return self.connected or self.answer is",
+            "return self.answer is",
+        ),
         tests="test_fault_silence.py::"
         "test_a_hung_host_that_takes_connections_after_its_bmc_reads_off_keeps_its_servers",
     ),

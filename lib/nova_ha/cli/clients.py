@@ -13,7 +13,7 @@ from nova_ha.clock import Clock, SystemClock
 if TYPE_CHECKING:
     from nova_ha.compute import Compute
     from nova_ha.consul.store import Store
-    from nova_ha.recovery.means import Means as RecoveryMeans
+    from nova_ha.recovery.driver_clients import DriverClients
 
 
 def _store() -> Store:
@@ -23,15 +23,15 @@ def _store() -> Store:
 
 
 def _compute() -> Compute:
-    from nova_ha.compute.connection import connect
+    from nova_ha.compute.client import connect
 
     return connect()
 
 
-def _recovery() -> RecoveryMeans:
-    from nova_ha.recovery.this_agent import means_of_this_agent
+def _recovery() -> DriverClients:
+    from nova_ha.recovery.this_agent import clients_of_this_agent
 
-    return means_of_this_agent()
+    return clients_of_this_agent()
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Clients:
 
     store: Callable[[], Store] = _store
     compute: Callable[[], Compute] = _compute
-    recovery: Callable[[], RecoveryMeans] = _recovery
+    recovery: Callable[[], DriverClients] = _recovery
     clock: Clock = field(default_factory=SystemClock)
 
 

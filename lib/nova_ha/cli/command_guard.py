@@ -17,21 +17,21 @@ BY_CONTROL_C = 128 + signal.SIGINT
 BY_CLOSED_PIPE = 128 + signal.SIGPIPE
 
 
-def run(command: click.Command, arguments: Sequence[str] | None = None, means: object = None) -> int:
+def run(command: click.Command, arguments: Sequence[str] | None = None, clients: object = None) -> int:
     """Run the command and return its exit code; an int that it returns is its exit code.
 
-    `means` replaces what its commands work with, for tests.
+    `clients` replaces what its commands work with, for tests.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _run(command, words, means)
+        return _run(command, words, clients)
     finally:
         _let_go_of_what_cannot_be_written()
 
 
-def _run(command: click.Command, words: Sequence[str], means: object) -> int:
+def _run(command: click.Command, words: Sequence[str], clients: object) -> int:
     try:
-        outcome = command.main(list(words), prog_name="nova-ha", standalone_mode=False, obj=means)
+        outcome = command.main(list(words), prog_name="nova-ha", standalone_mode=False, obj=clients)
         code = int(outcome) if isinstance(outcome, int) else ExitCode.DONE
         _flush()
     except BrokenPipeError:

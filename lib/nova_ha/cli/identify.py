@@ -41,7 +41,7 @@ def identities(node: ComputeNode, *, renew: bool) -> Shown:
 
 def ssh_host_key(node: ComputeNode) -> str:
     """Return the key that the host's sshd shows. Raises HAError."""
-    from nova_ha.probe.ssh import host_key
+    from nova_ha.probe.ssh_sweep import host_key
 
     return host_key(node.ssh)
 

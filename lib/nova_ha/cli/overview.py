@@ -17,7 +17,7 @@ from nova_ha.probe.votes import Votes, read_votes
 
 
 @dataclass(frozen=True)
-class Look:
+class Overview:
     """What there is to see at `at`. `votes` is None, with `trouble`, where the token may not read them.
 
     `unfenceable` has for each node why its BMC could not be used in the last sweep, by the HA node that says so.
@@ -30,13 +30,13 @@ class Look:
     unfenceable: Mapping[str, Mapping[str, str]] | None = None
 
 
-def look(store: Store, now: datetime) -> Look:
+def look(store: Store, now: datetime) -> Overview:
     """Read it all. Raises ConsulError where the KV store cannot be read."""
     view = read_view(store)
     try:
-        return Look(view, read_votes(store, view), now, unfenceable=_unfenceable(store, view))
+        return Overview(view, read_votes(store, view), now, unfenceable=_unfenceable(store, view))
     except ConsulError as error:
-        return Look(view, None, now, str(error))
+        return Overview(view, None, now, str(error))
 
 
 def observing(votes: Votes | None, node: HANode) -> tuple[bool | None, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from nova_ha.compute import Migration, Server, ServerID, ServiceReading, records
-from nova_ha.compute.failures import asking
+from nova_ha.compute.refusal import asking
 from nova_ha.compute.resources import Resources
 from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
 

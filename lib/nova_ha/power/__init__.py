@@ -71,3 +71,11 @@ def connect(address: BMCAddress) -> BMC:
     from nova_ha.power.bounded import BoundedBMC
 
     return BoundedBMC(address)
+
+
+def reading_of(word: str) -> PowerReading:
+    """Return the reading for pyghmi's word. Anything but `on` and `off` is UNKNOWN and names the word."""
+    states = {"on": PowerState.ON, "off": PowerState.OFF}
+    if word in states:
+        return PowerReading(states[word])
+    return PowerReading(PowerState.UNKNOWN, f"the BMC says {word!r}")

@@ -11,8 +11,8 @@ import time
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMCAddress, PowerReading
 from nova_ha.power.child import carry_out_in_a_child
-from nova_ha.power.order import Answer, Order, Task
-from nova_ha.power.trouble import Trouble
+from nova_ha.power.diagnosis import Trouble
+from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 
 class BoundedBMC:
@@ -22,10 +22,10 @@ class BoundedBMC:
         self._address = address
 
     def power(self, timeout_s: float) -> PowerReading:
-        return self._ask(Task.POWER, timeout_s).power
+        return self._ask(BMCTask.POWER, timeout_s).power
 
     def power_off(self, timeout_s: float) -> None:
-        answer = self._ask(Task.POWER_OFF, timeout_s)
+        answer = self._ask(BMCTask.POWER_OFF, timeout_s)
         trouble = answer.diagnosis.trouble
         if trouble is Trouble.NONE:
             return
@@ -35,7 +35,7 @@ class BoundedBMC:
         raise BMCError(text)
 
     def identity(self, timeout_s: float) -> str | None:
-        answer = self._ask(Task.IDENTITY, timeout_s)
+        answer = self._ask(BMCTask.IDENTITY, timeout_s)
         if answer.diagnosis.trouble is not Trouble.NONE:
             raise BMCError(f"identity of BMC {self._where}: {answer.diagnosis}")
         return answer.identity
@@ -44,6 +44,6 @@ class BoundedBMC:
     def _where(self) -> str:
         return f"{self._address.host} port {self._address.port}"
 
-    def _ask(self, task: Task, timeout_s: float) -> Answer:
+    def _ask(self, task: BMCTask, timeout_s: float) -> BMCAnswer:
         order = Order(task, {"": self._address}, time.monotonic() + timeout_s, timeout_s)
         return carry_out_in_a_child(order)[""]

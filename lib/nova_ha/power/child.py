@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from nova_ha.power.order import Answer, Order
-from nova_ha.power.trouble import Diagnosis, Trouble
+from nova_ha.power.diagnosis import Diagnosis, Trouble
+from nova_ha.power.order import BMCAnswer, Order
 
 # Isolated from the working directory and the environment; the import path is ours, and arrives with the order.
 _START = (
@@ -24,7 +24,7 @@ _START = (
 _MARGIN_S = 0.1
 
 
-def carry_out_in_a_child(order: Order) -> Mapping[str, Answer]:
+def carry_out_in_a_child(order: Order) -> Mapping[str, BMCAnswer]:
     """Carry out the order until its end, and return an answer for each of its BMCs. Never raises.
 
     A BMC without an answer by then has the trouble TIMED_OUT, and may have been sent its task.
@@ -33,14 +33,14 @@ def carry_out_in_a_child(order: Order) -> Mapping[str, Answer]:
     try:
         child = _start()
     except OSError as error:  # no process or no memory left
-        nothing = Answer.of_trouble(Diagnosis(Trouble.UNKNOWN, f"no process for it: {error}"))
+        nothing = BMCAnswer.of_trouble(Diagnosis(Trouble.UNKNOWN, f"no process for it: {error}"))
         return dict.fromkeys(order.addresses, nothing)
     # The margin lets the child end what it started and go by itself.
     output, ended = _hear_out(child, replace(order, until=order.until - _MARGIN_S), order.until)
-    answers: dict[str, Answer] = {}
+    answers: dict[str, BMCAnswer] = {}
     for name, answer in _complete(output):
         answers.setdefault(name, answer)  # the first: a process that crashes afterwards has said what it saw
-    silent = Answer.of_trouble(_why_silent(ended, min(given_s, order.each_s)), sent=True)
+    silent = BMCAnswer.of_trouble(_why_silent(ended, min(given_s, order.each_s)), sent=True)
     return {name: answers.get(name, silent) for name in order.addresses}
 
 
@@ -76,10 +76,10 @@ def _end(child: subprocess.Popen[bytes]) -> bytes:
     return b""
 
 
-def _complete(output: bytes) -> Iterator[tuple[str, Answer]]:
+def _complete(output: bytes) -> Iterator[tuple[str, BMCAnswer]]:
     for line in output.decode(errors="replace").splitlines():
         with contextlib.suppress(ValueError, KeyError, TypeError):  # the last line may be cut off
-            yield Answer.from_json(line)
+            yield BMCAnswer.from_json(line)
 
 
 def _why_silent(ended: int | None, given_s: float) -> Diagnosis:

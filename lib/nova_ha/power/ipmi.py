@@ -6,9 +6,8 @@ import contextlib
 from typing import Any
 
 from nova_ha.errors import BMCError
-from nova_ha.power import BMCAddress, PowerReading
+from nova_ha.power import BMCAddress, PowerReading, reading_of
 from nova_ha.power import identity as identities
-from nova_ha.power.session import reading_of
 
 _APPLICATION = 0x06
 _GET_SYSTEM_GUID = 0x37
@@ -16,8 +15,8 @@ _GET_SYSTEM_GUID = 0x37
 _HAS_NONE = (0xC1, 0xC2, 0xCB)
 
 
-class IPMISession:
-    """A login at an IPMI BMC; see `session.Session`.
+class IPMILogin:
+    """A login at an IPMI BMC; see `bmc_login.BMCLogin`.
 
     One process must not log in twice to the same BMC: pyghmi 1.6.19 raises TypeError at the second login.
     """

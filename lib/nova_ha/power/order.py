@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from nova_ha.power import BMCAddress, PowerReading, PowerState
-from nova_ha.power.trouble import Diagnosis, Trouble
+from nova_ha.power.diagnosis import Diagnosis, Trouble
 
 
-class Task(enum.Enum):
+class BMCTask(enum.Enum):
     """What to do at each BMC. LOOK is power and identity in one login."""
 
     POWER = "power"
@@ -27,7 +27,7 @@ class Order:
     `until` is the end of all, by the monotonic clock of this machine.
     """
 
-    task: Task
+    task: BMCTask
     addresses: Mapping[str, BMCAddress]
     until: float
     each_s: float
@@ -42,7 +42,7 @@ class Order:
     def from_json(cls, text: str) -> Order:
         fields = json.loads(text)
         addresses = {name: BMCAddress(**address) for name, address in fields["addresses"].items()}
-        return cls(**{**fields, "task": Task(fields["task"]), "addresses": addresses})
+        return cls(**{**fields, "task": BMCTask(fields["task"]), "addresses": addresses})
 
 
 _NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
@@ -50,7 +50,7 @@ _ALL_WELL = Diagnosis(Trouble.NONE)
 
 
 @dataclass(frozen=True)
-class Answer:
+class BMCAnswer:
     """What came of the task at one BMC. `sent` says that the trouble came after the login."""
 
     power: PowerReading = _NOT_READ
@@ -71,7 +71,7 @@ class Answer:
         return json.dumps(fields) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> tuple[str, Answer]:
+    def from_json(cls, text: str) -> tuple[str, BMCAnswer]:
         """Return the BMC's name and its answer. Raises ValueError, KeyError or TypeError for what is none."""
         fields = json.loads(text)
         power = PowerReading(PowerState(fields["power"]), fields["why"])
@@ -79,6 +79,6 @@ class Answer:
         return fields["name"], cls(power, fields["identity"], diagnosis, fields["sent"])
 
     @classmethod
-    def of_trouble(cls, diagnosis: Diagnosis, *, sent: bool = False) -> Answer:
+    def of_trouble(cls, diagnosis: Diagnosis, *, sent: bool = False) -> BMCAnswer:
         """Return the answer of a BMC whose power is UNKNOWN because of the trouble."""
         return cls(PowerReading(PowerState.UNKNOWN, str(diagnosis)), None, diagnosis, sent)

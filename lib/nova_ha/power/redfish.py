@@ -9,17 +9,16 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import BMCAddress, PowerReading, PowerState
+from nova_ha.power import BMCAddress, PowerReading, PowerState, reading_of
 from nova_ha.power import identity as identities
-from nova_ha.power.session import reading_of
-from nova_ha.power.trouble import printable
+from nova_ha.power.diagnosis import printable
 
 _LONGEST_SERIAL = 100
 _SESSIONS = "/redfish/v1/SessionService/Sessions"
 
 
-class RedfishSession:
-    """A login at a Redfish BMC; see `session.Session`."""
+class RedfishLogin:
+    """A login at a Redfish BMC; see `bmc_login.BMCLogin`."""
 
     def __init__(self, address: BMCAddress) -> None:
         self._command = _command_type()(

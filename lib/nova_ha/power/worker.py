@@ -21,9 +21,9 @@ from dataclasses import replace
 from functools import partial
 
 from nova_ha.power import BMCAddress, PowerState
-from nova_ha.power.order import Answer, Order, Task
-from nova_ha.power.session import Session, log_in, preload
-from nova_ha.power.trouble import Diagnosis, Trouble, diagnose
+from nova_ha.power.bmc_login import BMCLogin, log_in, preload
+from nova_ha.power.diagnosis import Diagnosis, Trouble, diagnose
+from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 _PR_SET_PDEATHSIG = 1
 
@@ -39,7 +39,7 @@ def main(parent: int) -> None:
     carry_out(order, lambda name, answer: _write(answers, answer.to_json(name)))
 
 
-def carry_out(order: Order, report: Callable[[str, Answer], None]) -> None:
+def carry_out(order: Order, report: Callable[[str, BMCAnswer], None]) -> None:
     """Do the task at all BMCs of the order, `at_once` together; return when all have ended or time is up."""
     waiting = deque(order.addresses)
     running: dict[int, str] = {}
@@ -56,39 +56,39 @@ def carry_out(order: Order, report: Callable[[str, Answer], None]) -> None:
         _report_crash(running.pop(pid), os.waitstatus_to_exitcode(status), report)
 
 
-def visit(task: Task, address: BMCAddress, report: Callable[[Answer], None]) -> None:
+def visit(task: BMCTask, address: BMCAddress, report: Callable[[BMCAnswer], None]) -> None:
     """Log in, do the task, report, log out. Whatever goes wrong becomes the answer."""
     try:
         session = log_in(address)
     except Exception as error:
-        report(Answer.of_trouble(diagnose(error, secret=address.password)))
+        report(BMCAnswer.of_trouble(diagnose(error, secret=address.password)))
         return
     report(_do(task, session, address))
     session.close()
 
 
-def _do(task: Task, session: Session, address: BMCAddress) -> Answer:
-    answer = Answer(sent=True)
+def _do(task: BMCTask, session: BMCLogin, address: BMCAddress) -> BMCAnswer:
+    answer = BMCAnswer(sent=True)
     try:
-        if task is Task.POWER_OFF:
+        if task is BMCTask.POWER_OFF:
             session.power_off()
-        if task in (Task.POWER, Task.LOOK):
+        if task in (BMCTask.POWER, BMCTask.LOOK):
             answer = replace(answer, power=session.power())
-        if task in (Task.IDENTITY, Task.LOOK):
+        if task in (BMCTask.IDENTITY, BMCTask.LOOK):
             answer = replace(answer, identity=session.identity())
         return answer
     except Exception as error:
         return _blamed(answer, diagnose(error, secret=address.password))
 
 
-def _blamed(answer: Answer, diagnosis: Diagnosis) -> Answer:
+def _blamed(answer: BMCAnswer, diagnosis: Diagnosis) -> BMCAnswer:
     """Keep a power state that was read before the identity failed."""
     if answer.power.state is PowerState.UNKNOWN:
-        return Answer.of_trouble(diagnosis, sent=True)
+        return BMCAnswer.of_trouble(diagnosis, sent=True)
     return replace(answer, diagnosis=diagnosis)
 
 
-def _fork(order: Order, name: str, report: Callable[[str, Answer], None]) -> int:
+def _fork(order: Order, name: str, report: Callable[[str, BMCAnswer], None]) -> int:
     """Visit the BMC in a process of its own, and return that one's id."""
     parent = os.getpid()
     pid = os.fork()
@@ -103,10 +103,10 @@ def _fork(order: Order, name: str, report: Callable[[str, Answer], None]) -> int
         os._exit(1)
 
 
-def _report_crash(name: str, status: int, report: Callable[[str, Answer], None]) -> None:
+def _report_crash(name: str, status: int, report: Callable[[str, BMCAnswer], None]) -> None:
     if status not in (0, -signal.SIGALRM):
         diagnosis = Diagnosis(Trouble.UNKNOWN, f"its process ended with {status}")
-        report(name, Answer.of_trouble(diagnosis, sent=True))
+        report(name, BMCAnswer.of_trouble(diagnosis, sent=True))
 
 
 def _die_with(parent: int) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.sighting import Met, Sighting, State, failing, unknown
-from nova_ha.probe.silence import received_bytes, still_connecting
+from nova_ha.probe.tcp import received_bytes, still_connecting
 
 # sshd says these instead of a banner, before it closes. From OpenSSH 9.8 on it says the second one, both where its
 # MaxStartups are in use and to a source that PerSourcePenalties shut out for logins that failed, hung or never came.

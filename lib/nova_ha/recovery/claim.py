@@ -29,8 +29,8 @@ from nova_ha.consul.session import Session
 from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.consul.values import SessionID, flag_to
 from nova_ha.errors import ConfigError
+from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.means import Means
 from nova_ha.recovery.states import WORKING, Event, advance
 
 
@@ -52,20 +52,20 @@ class NotClaimed:
     stale: bool = False
 
 
-def claim(means: Means, findings: Findings, node: ComputeNode) -> Claimed | NotClaimed:
+def claim(clients: DriverClients, findings: Findings, node: ComputeNode) -> Claimed | NotClaimed:
     """Claim the node, or take its incident over. Raises ConsulError."""
-    me = findings.view.ha_nodes.get(means.me)
+    me = findings.view.ha_nodes.get(clients.me)
     if me is None:
-        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{means.me} is no HA node any more"))
+        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{clients.me} is no HA node any more"))
     if me.in_use and not _left_in_use(findings.view, me):
-        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{me.key(IN_USE)} is True: {means.me} works on another node"))
+        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{me.key(IN_USE)} is True: {clients.me} works on another node"))
     policy = findings.view.policy
-    semaphore = findings.semaphore or Semaphore.read(means.store, RECOVERY_SEMAPHORE)
-    session = Session.create(means.store, f"nova-ha {node.name}", policy.session_ttl, policy.session_lock_delay)
+    semaphore = findings.semaphore or Semaphore.read(clients.store, RECOVERY_SEMAPHORE)
+    session = Session.create(clients.store, f"nova-ha {node.name}", policy.session_ttl, policy.session_lock_delay)
     session.keep_alive()
     claimed: Claimed | NotClaimed | None = None
     try:
-        claimed = _claim_with(session, semaphore, means, findings, node)
+        claimed = _claim_with(session, semaphore, clients, findings, node)
     finally:
         # Where the answer was lost: if it did not happen yet it cannot any more, its session is gone; if it did,
         # the incident is an orphan, and resumed.
@@ -75,9 +75,9 @@ def claim(means: Means, findings: Findings, node: ComputeNode) -> Claimed | NotC
 
 
 def _claim_with(
-    session: Session, semaphore: Semaphore, means: Means, findings: Findings, node: ComputeNode
+    session: Session, semaphore: Semaphore, clients: DriverClients, findings: Findings, node: ComputeNode
 ) -> Claimed | NotClaimed:
-    policy, me = findings.view.policy, findings.view.ha_nodes[means.me]
+    policy, me = findings.view.policy, findings.view.ha_nodes[clients.me]
     opened = findings.view.incidents.get(node.name)
     incident = opened.incident if opened else None
     try:
@@ -86,7 +86,7 @@ def _claim_with(
         return NotClaimed(Closed(Gate.UNREADABLE, str(error)))
     if isinstance(taken, Full | LimitConflict):
         return NotClaimed(Closed(Gate.LIMIT, f"recovery/limit: {len(semaphore.live)} incidents are worked on"))
-    ours = claimed_incident(means, findings, node, incident, session.id)
+    ours = claimed_incident(clients, findings, node, incident, session.id)
     operations = [
         *as_read(findings.view, node),
         _approval_taken(node),
@@ -95,12 +95,12 @@ def _claim_with(
         lock(me.key(LOCK), session.id),
         *taken,
         cas(me.key(IN_USE), flag_to(True), me.index(IN_USE)),
-        *(owner_freed(findings.view, incident) if incident and incident.driver != means.me else []),
+        *(owner_freed(findings.view, incident) if incident and incident.driver != clients.me else []),
         cas(open_incident(node.name), ours.to_kv(), opened.index if opened else 0),
     ]
-    held = HeldLock(means.store, means.clock, session, node.key(LOCK), policy.session_lock_delay)
-    before = means.clock.monotonic()
-    outcome = means.store.commit(operations)
+    held = HeldLock(clients.store, clients.clock, session, node.key(LOCK), policy.session_lock_delay)
+    before = clients.clock.monotonic()
+    outcome = clients.store.commit(operations)
     if isinstance(outcome, Rejected):
         return refused(outcome, node)
     held.proven(before)
@@ -134,10 +134,10 @@ def recovered_set(node: ComputeNode) -> Sequence[Operation]:
 
 
 def claimed_incident(
-    means: Means, findings: Findings, node: ComputeNode, incident: Incident | None, session: str
+    clients: DriverClients, findings: Findings, node: ComputeNode, incident: Incident | None, session: str
 ) -> Incident:
     """Return the incident as the claim writes it: a new one, or the present one with a new driver."""
-    now = means.clock.now()
+    now = clients.clock.now()
     approval = node.approval
     if incident is None:
         incident = new_incident(findings, node)
@@ -156,11 +156,11 @@ def claimed_incident(
     lets_pass = tuple(g for g in approval.gates if approval.lets_pass(g, findings.latest_now)) if approval else ()
     return replace(
         replace(_with_nova_seen(incident, findings, node), receipt=None) if unproved else incident,
-        driver=means.me,
+        driver=clients.me,
         session=session,
         approved=tuple(dict.fromkeys((*incident.approved, *lets_pass))),
         approved_by=approval.by if approval and lets_pass else incident.approved_by,
-        steps=(*incident.steps, Step(now, incident.state, means.me, what)),
+        steps=(*incident.steps, Step(now, incident.state, clients.me, what)),
     )
 
 
@@ -240,7 +240,7 @@ class Opened(enum.Enum):
     CHANGED = "changed"
 
 
-def open_for_operator(means: Means, findings: Findings, node: ComputeNode, closed: Closed) -> Opened:
+def open_for_operator(clients: DriverClients, findings: Findings, node: ComputeNode, closed: Closed) -> Opened:
     """Open the incident as one that waits for the operator, or let the present one wait for this reason.
 
     One transaction, no lock. Nothing is written where it waits at that gate already, but once that a clock is ahead.
@@ -252,8 +252,8 @@ def open_for_operator(means: Means, findings: Findings, node: ComputeNode, close
     if waits and node.recovered and not news:
         return Opened.STANDS
     named = replace(incident, nova_host=incident.nova_host or node.nova_host or "")
-    waiting = named.asking(closed).noting(means.clock.now(), means.me, str(closed))
-    outcome = means.store.commit(
+    waiting = named.asking(closed).noting(clients.clock.now(), clients.me, str(closed))
+    outcome = clients.store.commit(
         [
             *as_read(findings.view, node),
             unchanged(node.key(LOCK), node.index(LOCK)),
@@ -265,15 +265,15 @@ def open_for_operator(means: Means, findings: Findings, node: ComputeNode, close
     return Opened.WRITTEN if isinstance(outcome, Committed) else Opened.CHANGED
 
 
-def released(means: Means, session: SessionID, node: str) -> Sequence[Operation]:
+def released(clients: DriverClients, session: SessionID, node: str) -> Sequence[Operation]:
     """Return the operations that give back all that the claim took: locks, place, `in_use`. Raises ConsulError."""
-    semaphore = Semaphore.read(means.store, RECOVERY_SEMAPHORE)
-    in_use = means.store.get(ha_node(means.me, IN_USE))
+    semaphore = Semaphore.read(clients.store, RECOVERY_SEMAPHORE)
+    in_use = clients.store.get(ha_node(clients.me, IN_USE))
     # Written anew, an absent one would bring back an HA node that somebody has removed.
     free = [cas(in_use.key, flag_to(False), in_use.index)] if in_use else []
     return [
         delete(compute_node(node, LOCK)),
-        delete(ha_node(means.me, LOCK)),
+        delete(ha_node(clients.me, LOCK)),
         *semaphore.give_up(session),
         *free,
     ]

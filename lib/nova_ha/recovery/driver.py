@@ -20,10 +20,10 @@ from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, dele
 from nova_ha.consul.values import flag_to
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
 from nova_ha.probe.votes import NodeVotes, read_votes
+from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.recovery.claim import Claimed, recovered_set, released
+from nova_ha.recovery.driver_clients import DriverClients, Halted, NeedsOperator
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.history import into_history, last_incident
-from nova_ha.recovery.means import Halted, Means, NeedsOperator
 from nova_ha.recovery.states import Event, advance, stop
 
 log = logging.getLogger(__name__)
@@ -46,19 +46,19 @@ class Driver:
     A step calls `before_effect` right before each call with an effect, and `save` after each thing it learnt.
     """
 
-    def __init__(self, means: Means, findings: Findings, node: ComputeNode, claimed: Claimed) -> None:
+    def __init__(self, clients: DriverClients, findings: Findings, node: ComputeNode, claimed: Claimed) -> None:
         view = findings.view
-        self.means = means
+        self.clients = clients
         self.policy, self.quorum = view.policy, view.quorum
-        self.own_nova_host: str = view.ha_nodes[means.me].nova_host
+        self.own_nova_host: str = view.ha_nodes[clients.me].nova_host
         self.node = node
         self.incident = claimed.incident
         self.index = claimed.index
         self.session = claimed.session
         self.held = claimed.held
-        self.compute: Compute = means.compute()
-        self._store = means.store
-        self._findings, self._began_at = findings, means.clock.monotonic()
+        self.compute: Compute = clients.compute()
+        self._store = clients.store
+        self._findings, self._began_at = findings, clients.clock.monotonic()
 
     # --- what every step uses ---
 
@@ -72,7 +72,7 @@ class Driver:
     def note(self, what: str, incident: Incident | None = None) -> None:
         """Write a line of the incident's story, and log it."""
         log.info("host=%s step=%s %s", self.node.name, self.incident.state.value, what)
-        self.save((incident or self.incident).noting(self.means.clock.now(), self.means.me, what))
+        self.save((incident or self.incident).noting(self.clients.clock.now(), self.clients.me, what))
 
     def reached(self, event: Event, what: str, incident: Incident | None = None) -> None:
         """Record that a step is done."""
@@ -90,21 +90,21 @@ class Driver:
     def stop_if_asked(self) -> None:
         """Raise Halted where the process was asked to end. For loops that only wait."""
         self.session.progress()
-        if self.means.stopping():
+        if self.clients.stopping():
             raise Halted(f"{self.node.name}: asked to end while {self.incident.state.value}")
 
     def patiently(self, call: Callable[[], T], what: str) -> T:
         """Return an idempotent call of Nova, made again while Nova fails, for a while. Raises NeedsOperator."""
-        until = self.means.clock.monotonic() + NOVA_PATIENCE_S
+        until = self.clients.clock.monotonic() + NOVA_PATIENCE_S
         while True:
             self.stop_if_asked()
             try:
                 return call()
             except (NovaError, OutcomeUnknown) as error:
-                if self.means.clock.monotonic() > until:
+                if self.clients.clock.monotonic() > until:
                     raise NeedsOperator(Gate.NOVA_FAILS, f"{what}: {error}") from error
                 log.warning("host=%s step=%s %s: %s", self.node.name, self.incident.state.value, what, error)
-            self.means.clock.sleep(NOVA_PAUSE_S)
+            self.clients.clock.sleep(NOVA_PAUSE_S)
 
     def view_now(self) -> ClusterView:
         """Read the cluster as it is by now."""
@@ -122,15 +122,15 @@ class Driver:
     @property
     def latest_now(self) -> datetime:
         """The time of day by whichever clock is ahead, ours or Nova's as the last look read it: see `Findings`."""
-        return max(self.means.clock.now(), self._findings.latest_now + self._at_work_for())
+        return max(self.clients.clock.now(), self._findings.latest_now + self._at_work_for())
 
     @property
     def earliest_now(self) -> datetime:
         """The time of day by whichever clock is behind, likewise."""
-        return min(self.means.clock.now(), self._findings.earliest_now + self._at_work_for())
+        return min(self.clients.clock.now(), self._findings.earliest_now + self._at_work_for())
 
     def _at_work_for(self) -> timedelta:
-        return timedelta(seconds=self.means.clock.monotonic() - self._began_at)
+        return timedelta(seconds=self.clients.clock.monotonic() - self._began_at)
 
     # --- how the work ends ---
 
@@ -154,7 +154,7 @@ class Driver:
         except NeedsOperator as refusal:
             self._wait_for_operator(refusal.closed)
         except Halted as halted:
-            stopped = self.incident.noting(self.means.clock.now(), self.means.me, str(halted))
+            stopped = self.incident.noting(self.clients.clock.now(), self.clients.me, str(halted))
             self._give_back(replace(stopped, session=""))
             raise
 
@@ -176,7 +176,7 @@ class Driver:
 
     def _wait_for_operator(self, closed: Closed) -> None:
         log.error("host=%s step=%s stopped, %s", self.node.name, self.incident.state.value, closed)
-        waiting = stop(self.incident, closed).noting(self.means.clock.now(), self.means.me, str(closed))
+        waiting = stop(self.incident, closed).noting(self.clients.clock.now(), self.clients.me, str(closed))
         self._give_back(waiting)
 
     def _give_back(self, incident: Incident) -> None:
@@ -189,7 +189,7 @@ class Driver:
         for _ in range(RELEASE_TRIES):
             try:
                 outcome = self._ask_consul(
-                    lambda: self.held.commit([*write(), *released(self.means, self.session.id, self.node.name)])
+                    lambda: self.held.commit([*write(), *released(self.clients, self.session.id, self.node.name)])
                 )
             except OutcomeUnknown:
                 if not self._holds():
@@ -199,7 +199,7 @@ class Driver:
                 return
             if open_incident(self.node.name) in outcome.keys:
                 raise self._overwritten(outcome)
-            self.means.clock.sleep(random.uniform(0.05, 0.3))
+            self.clients.clock.sleep(random.uniform(0.05, 0.3))
         raise TryAgain(f"{self.node.name}: could not release its locks in {RELEASE_TRIES} tries")
 
     def _holds(self) -> bool:
@@ -208,15 +208,15 @@ class Driver:
 
     def _ask_consul(self, call: Callable[[], T]) -> T:
         """Make the call, again while Consul fails, as over a change of its leader, and the session lives."""
-        until = self.means.clock.monotonic() + CONSUL_PATIENCE_S
+        until = self.clients.clock.monotonic() + CONSUL_PATIENCE_S
         while True:
             try:
                 return call()
             except ConsulError as error:
-                if self.session.lost or self.means.clock.monotonic() > until:
+                if self.session.lost or self.clients.clock.monotonic() > until:
                     raise
                 log.warning("host=%s step=%s %s", self.node.name, self.incident.state.value, error)
-            self.means.clock.sleep(1.0)
+            self.clients.clock.sleep(1.0)
 
     # --- what is read before each effect ---
 
@@ -241,7 +241,9 @@ class Driver:
             raise Halted(f"{self.node.name}: maintenance began while {state}")
         if not node.recovered:
             again = cas(node.key(RECOVERED), flag_to(True), node.index(RECOVERED))
-            self.save(self.incident.noting(self.means.clock.now(), self.means.me, "recovered set True again"), again)
+            self.save(
+                self.incident.noting(self.clients.clock.now(), self.clients.me, "recovered set True again"), again
+            )
 
     def _node_now(self) -> ComputeNode:
         prefix = self.node.key("")

@@ -15,12 +15,12 @@ from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, 
 from nova_ha.consul.limits import NOVA_PATIENCE_S
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.driver_clients import Halted, NeedsOperator
 from nova_ha.recovery.following import Followed, Waiting, follow, newest, unanswered
 from nova_ha.recovery.force_down import fenced_by_us
-from nova_ha.recovery.means import Halted, NeedsOperator
 from nova_ha.recovery.power_watch import PowerWatch
+from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, in_order, rule_for
-from nova_ha.recovery.silence import Silence
 from nova_ha.recovery.states import Event
 from nova_ha.recovery.targets import targets
 
@@ -121,7 +121,7 @@ class Evacuation:
     def __init__(self, driver: Driver, power: PowerWatch) -> None:
         self.driver = driver
         self.power = power
-        self.clock = driver.means.clock
+        self.clock = driver.clients.clock
         self.waiting = Waiting(driver.policy.recovery_server_timeout)
         self.nova_answered_at = self.clock.monotonic()
         self.silence = Silence(driver)
@@ -187,7 +187,7 @@ class Evacuation:
                 lines.append(f"{progress.name}: {followed.line}")
         incident = replace(self.driver.incident, servers={**self.driver.incident.servers, **changed})
         for line in lines:
-            incident = incident.noting(self.clock.now(), self.driver.means.me, line)
+            incident = incident.noting(self.clock.now(), self.driver.clients.me, line)
             log.info("host=%s step=evacuating %s", self.driver.node.name, line)
         if changed or lines:
             self.driver.save(incident)
@@ -350,7 +350,7 @@ class Evacuation:
             if state is ServerState.PENDING:
                 self.waiting.pause(server, progress, self.clock.monotonic())
             incident = incident.with_server(server, replace(progress, state=state, reason=why))
-            incident = incident.noting(self.clock.now(), self.driver.means.me, line)
+            incident = incident.noting(self.clock.now(), self.driver.clients.me, line)
             log.info("host=%s step=evacuating %s", self.driver.node.name, line)
         self.driver.save(incident)
 

@@ -16,12 +16,12 @@ from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.driver_clients import Answer, Halted, NeedsOperator, Sight
 from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.force_down import current_service
 from nova_ha.recovery.gates import max_failed
-from nova_ha.recovery.means import Answer, Halted, NeedsOperator, Sight
 from nova_ha.recovery.power_watch import PowerWatch
-from nova_ha.recovery.silence import REPORTS_HAVE_ENDED_S
+from nova_ha.recovery.reports import REPORTS_HAVE_ENDED_S
 from nova_ha.recovery.states import Event
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ def _renew(driver: Driver, expired: Receipt) -> None:
 
 
 def _read_anew(driver: Driver, words: str) -> Receipt:
-    bmc, until = driver.means.bmc(driver.node), driver.means.clock.monotonic() + driver.policy.fence_timeout
+    bmc, until = driver.clients.bmc(driver.node), driver.clients.clock.monotonic() + driver.policy.fence_timeout
     try:
         identity = _compared(driver, bmc)
         readings = _read_back(driver, bmc, until)
@@ -95,11 +95,11 @@ def _read_anew(driver: Driver, words: str) -> Receipt:
         on = refusal.closed.gate is Gate.NOT_OFF
         gate = Gate.POWERED_ON if on else refusal.closed.gate
         raise NeedsOperator(gate, f"{words}, and {refusal.closed.why}") from refusal
-    return Receipt("bmc", driver.means.me, driver.means.clock.now(), _address(driver), identity, tuple(readings))
+    return Receipt("bmc", driver.clients.me, driver.clients.clock.now(), _address(driver), identity, tuple(readings))
 
 
 def _cut_and_prove(driver: Driver) -> Receipt:
-    bmc = driver.means.bmc(driver.node)
+    bmc = driver.clients.bmc(driver.node)
     policy, trouble = driver.policy, NeedsOperator(Gate.BMC_UNREACHABLE, "never tried")
     for attempt in range(1, policy.fence_attempts + 1):
         if attempt > 1:
@@ -120,9 +120,9 @@ def _refuse_if_it_answers(driver: Driver) -> None:
     """Raise NeedsOperator where the host answers again: what cut its BMC off may have cut off the host as well."""
     if Gate.ANSWERS in driver.incident.approved:
         return
-    sight = driver.means.sight(driver.node, SIGHT_LIMIT_S)
+    sight = driver.clients.sight(driver.node, SIGHT_LIMIT_S)
     if sight.answer is Answer.ANSWERS:
-        why = f"it answers SSH from {driver.means.me} before its power was cut: {sight.why}"
+        why = f"it answers SSH from {driver.clients.me} before its power was cut: {sight.why}"
         raise NeedsOperator(Gate.ANSWERS, why)
     votes = driver.votes_now()
     if votes.agreed(driver.quorum) == 0:
@@ -130,7 +130,7 @@ def _refuse_if_it_answers(driver: Driver) -> None:
 
 
 def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
-    until = driver.means.clock.monotonic() + driver.policy.fence_timeout
+    until = driver.clients.clock.monotonic() + driver.policy.fence_timeout
     identity = _compared(driver, bmc)
     what = f"power off to the BMC at {_address(driver)}, attempt {attempt}"
     driver.reached(Event.POWER_OFF_INTENDED, f"sending {what}")
@@ -143,8 +143,8 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     except BMCError as error:
         _refuse_unless_off(driver, bmc, error)
     readings = _read_back(driver, bmc, until)
-    now = driver.means.clock.now()
-    return Receipt("bmc", driver.means.me, now, _address(driver), identity, tuple(readings))
+    now = driver.clients.clock.now()
+    return Receipt("bmc", driver.clients.me, now, _address(driver), identity, tuple(readings))
 
 
 def _refuse_unless_off(driver: Driver, bmc: BMC, error: BMCError) -> None:
@@ -178,7 +178,7 @@ def _compared(driver: Driver, bmc: BMC) -> str:
 
 def _read_back(driver: Driver, bmc: BMC, until: float) -> Sequence[Reading]:
     """Return the consecutive OFF readings that prove it. Raises NeedsOperator when there are none in time."""
-    clock, needed = driver.means.clock, driver.policy.fence_confirmations
+    clock, needed = driver.clients.clock, driver.policy.fence_confirmations
     off: list[Reading] = []
     while True:
         reading = bmc.power(BMC_READING_S)
@@ -231,7 +231,7 @@ def _prove_silence(driver: Driver) -> datetime | None:
 def _sight(driver: Driver) -> Sight:
     """Return what is seen of its SSH port, looked at a few times where this machine cannot tell."""
     for _ in range(SIGHT_TRIES):
-        sight = driver.means.sight(driver.node, SIGHT_LIMIT_S)
+        sight = driver.clients.sight(driver.node, SIGHT_LIMIT_S)
         if sight.answer is not Answer.UNKNOWN:
             break
         _sleep(driver, BETWEEN_READINGS_S)
@@ -239,10 +239,10 @@ def _sight(driver: Driver) -> Sight:
 
 
 def _sleep(driver: Driver, seconds: float) -> None:
-    until = driver.means.clock.monotonic() + seconds
-    while driver.means.clock.monotonic() < until:
+    until = driver.clients.clock.monotonic() + seconds
+    while driver.clients.clock.monotonic() < until:
         driver.stop_if_asked()
-        driver.means.clock.sleep(BETWEEN_READINGS_S)
+        driver.clients.clock.sleep(BETWEEN_READINGS_S)
 
 
 def _last_report(driver: Driver) -> datetime | None:

@@ -16,7 +16,7 @@ from nova_ha.consul.semaphore import Semaphore
 from nova_ha.errors import BMCError, HAError
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes, Votes, read_votes
-from nova_ha.recovery.means import Means, Sight
+from nova_ha.recovery.driver_clients import DriverClients, Sight
 
 T = TypeVar("T")
 
@@ -66,22 +66,22 @@ class Findings:
         return next((s for s in self.services or () if s.service.host == nova_host), None)
 
 
-def look(means: Means, node: ComputeNode, view: ClusterView | None = None) -> Findings:
+def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = None) -> Findings:
     """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
     with ThreadPoolExecutor(4) as pool:
-        sight = pool.submit(means.sight, node, SIGHT_LIMIT_S)
-        services = pool.submit(_tried, lambda: list(means.compute().services()))
-        identity = pool.submit(_bmc_read, means, node)
-        fresh = view or read_view(means.store)
-        votes: Votes = read_votes(means.store, fresh)
+        sight = pool.submit(clients.sight, node, SIGHT_LIMIT_S)
+        services = pool.submit(_tried, lambda: list(clients.compute().services()))
+        identity = pool.submit(_bmc_read, clients, node)
+        fresh = view or read_view(clients.store)
+        votes: Votes = read_votes(clients.store, fresh)
         found, trouble = services.result()
         (name, power), name_trouble = identity.result()
         return Findings(
             view=fresh,
             votes=votes.of(node.name),
             interval_s=votes.interval_s,
-            now=means.clock.now(),
-            me=means.me,
+            now=clients.clock.now(),
+            me=clients.me,
             sight=sight.result(),
             services=found,
             nova_trouble=trouble,
@@ -98,10 +98,10 @@ def _tried(read: Callable[[], T]) -> tuple[T | None, str]:
         return None, str(error)
 
 
-def _bmc_read(means: Means, node: ComputeNode) -> tuple[tuple[str | None, PowerReading], str]:
+def _bmc_read(clients: DriverClients, node: ComputeNode) -> tuple[tuple[str | None, PowerReading], str]:
     if node.bmc is None:
         return (None, PowerReading(PowerState.UNKNOWN, "no BMC keys")), "no BMC keys"
-    bmc = means.bmc(node)
+    bmc = clients.bmc(node)
     try:
         identity, trouble = bmc.identity(BMC_READING_S), ""
     except BMCError as error:

@@ -20,9 +20,9 @@ def finish(driver: Driver) -> None:
     incident = driver.incident
     for line in dict.fromkeys(audit):
         log.error("host=%s step=finished %s", driver.node.name, line)
-        incident = incident.noting(driver.means.clock.now(), driver.means.me, line)
+        incident = incident.noting(driver.clients.clock.now(), driver.clients.me, line)
     summary = in_words(incident)
-    done = advance(incident, Event.ALL_SERVERS_ENDED).noting(driver.means.clock.now(), driver.means.me, summary)
+    done = advance(incident, Event.ALL_SERVERS_ENDED).noting(driver.clients.clock.now(), driver.clients.me, summary)
     driver.archive(done)
     log.info("host=%s step=finished %s", driver.node.name, summary)
 

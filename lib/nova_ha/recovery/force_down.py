@@ -12,9 +12,9 @@ from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.means import NeedsOperator
+from nova_ha.recovery.driver_clients import NeedsOperator
 from nova_ha.recovery.power_watch import PowerWatch
-from nova_ha.recovery.silence import Silence
+from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.states import Event
 
 log = logging.getLogger(__name__)
@@ -68,13 +68,13 @@ def _refuse_if_it_reported(driver: Driver, service: ComputeService) -> None:
         silence = Silence(driver)
         while not silence.kept(service):
             driver.stop_if_asked()
-            driver.means.clock.sleep(BETWEEN_LOOKS_S)
+            driver.clients.clock.sleep(BETWEEN_LOOKS_S)
             service = current_service(driver)
 
 
 def disabled_reason(driver: Driver) -> str:
     """Return the reason that Nova shows: ours, with the incident and who fenced it."""
-    return f"{FENCED_REASON} by {driver.means.me}, incident {to_stamp(driver.incident.started)}"
+    return f"{FENCED_REASON} by {driver.clients.me}, incident {to_stamp(driver.incident.started)}"
 
 
 def current_service(driver: Driver) -> ComputeService:

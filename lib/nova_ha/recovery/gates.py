@@ -20,8 +20,8 @@ from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.cluster.together import Together, before_a_claim
 from nova_ha.power import PowerState
 from nova_ha.power.identity import Match, compared
+from nova_ha.recovery.driver_clients import Answer
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.means import Answer
 from nova_ha.recovery.targets import targets
 
 # Nova's stamps have whole seconds, and so has the Date of its answers.

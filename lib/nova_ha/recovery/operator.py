@@ -22,7 +22,7 @@ from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unchanged
 from nova_ha.consul.values import MAX_OPERATIONS, MOST_LINE, BadValue, flag_to, line_from
 from nova_ha.errors import ConfigError, Refused, TryAgain
-from nova_ha.recovery.history import into_history
+from nova_ha.recovery.archive import into_history
 from nova_ha.recovery.states import WORKING, Event, advance
 
 DEFAULT_APPROVAL = timedelta(hours=1)

@@ -12,7 +12,7 @@ from nova_ha.errors import BMCError
 from nova_ha.power import BMC, PowerReading, PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.means import NeedsOperator
+from nova_ha.recovery.driver_clients import NeedsOperator
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +37,8 @@ class PowerWatch:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self.clock = driver.means.clock
-        self.bmc = driver.means.bmc(driver.node) if driver.node.bmc else None
+        self.clock = driver.clients.clock
+        self.bmc = driver.clients.bmc(driver.node) if driver.node.bmc else None
         self._is_its_own = False
         self._seen: _Seen | None = None
         self._known_at = self.clock.monotonic()

@@ -17,13 +17,13 @@ from nova_ha.consul.semaphore import Semaphore
 from nova_ha.errors import ConsulError, Refused, TryAgain
 from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_operator
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.evacuation import evacuate
 from nova_ha.recovery.fencing import fence
 from nova_ha.recovery.findings import Findings, look
 from nova_ha.recovery.finish import finish, in_words
 from nova_ha.recovery.force_down import force_down
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide, decide_again
-from nova_ha.recovery.means import Means
 from nova_ha.recovery.notify import notify
 
 log = logging.getLogger(__name__)
@@ -50,13 +50,13 @@ class Result:
     gate: Gate | None = None
 
 
-def due_nodes(view: ClusterView, means: Means) -> Sequence[str]:
+def due_nodes(view: ClusterView, clients: DriverClients) -> Sequence[str]:
     """Return the nodes for which a step is due, those that nobody has claimed yet first."""
-    tasks = duties(view, means.clock.now())
+    tasks = duties(view, clients.clock.now())
     return sorted((node for node, task in tasks.items() if task.duty.due), key=lambda n: tasks[n].duty.value)
 
 
-def recover_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
+def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str, Result]:
     """Recover what is due, one node after the other, until nothing more can be claimed here.
 
     `only` limits it to these nodes. Raises ConsulError, and TryAgain where the work stopped between two steps; what
@@ -64,10 +64,10 @@ def recover_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
     """
     results: dict[str, Result] = {}
     broken: list[Exception] = []
-    view = read_view(means.store)
-    refuse_unless_ha_node(view, means.me)
+    view = read_view(clients.store)
+    refuse_unless_ha_node(view, clients.me)
     while True:
-        nodes = [node for node in due_nodes(view, means) if not only or node in only]
+        nodes = [node for node in due_nodes(view, clients) if not only or node in only]
         fresh = [node for node in nodes if node not in results]
         if not fresh and broken:
             raise broken[0]
@@ -75,7 +75,7 @@ def recover_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
             return results
         for node in fresh:
             try:
-                results[node] = recover(means, node)
+                results[node] = recover(clients, node)
             except (ConsulError, TryAgain):
                 raise
             except Exception as error:
@@ -84,7 +84,7 @@ def recover_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
                 results[node] = _told(Result(node, "failed", f"{type(error).__name__}: {error}"))
             if results[node].outcome == "finished":
                 break  # the world has moved on meanwhile: read it again before the next
-        view = read_view(means.store)
+        view = read_view(clients.store)
 
 
 def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
@@ -97,19 +97,19 @@ def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
         raise Refused("; ".join(map(str, problems)), remedy=f"mend the keys, see `nova-ha ha-node show {me}`")
 
 
-def recover(means: Means, node_name: str) -> Result:
+def recover(clients: DriverClients, node_name: str) -> Result:
     """Take the node's recovery as far as it goes from here. Raises as `recover_all`."""
-    patience = _Patience(means)
+    patience = _Patience(clients)
     while True:
-        findings, outcome, node = last_look(means, node_name)
+        findings, outcome, node = last_look(clients, node_name)
         if isinstance(outcome, Wait) or node is None:
             gone = Result(node_name, "waits", "gone")
             return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else gone)
         if isinstance(outcome, Ask):
-            return _asked(means, findings, node, outcome)
-        claimed = claim(means, findings, node)
+            return _asked(clients, findings, node, outcome)
+        claimed = claim(clients, findings, node)
         if isinstance(claimed, Claimed):
-            return _driven(means, findings, node, claimed)
+            return _driven(clients, findings, node, claimed)
         if not patience.lasts(claimed, findings.view):
             return _told(_waits(node_name, claimed.closed))
 
@@ -121,57 +121,57 @@ def _waits(node_name: str, closed: Closed) -> Result:
 class _Patience:
     """How often a refused claim is tried again: over one lock delay, and a few times where values were stale."""
 
-    def __init__(self, means: Means) -> None:
-        self.means = means
+    def __init__(self, clients: DriverClients) -> None:
+        self.clients = clients
         self.stale_tries = STALE_TRIES
         self.lock_delay_ends: float | None = None
 
     def lasts(self, refused: NotClaimed, view: ClusterView) -> bool:
         """Pause before another try and return True, or return False: the timer tries again."""
-        clock = self.means.clock
+        clock = self.clients.clock
         if refused.closed.gate is Gate.LOCK_DELAY:
             if self.lock_delay_ends is None:
                 self.lock_delay_ends = clock.monotonic() + view.policy.session_lock_delay + LOCK_DELAY_MARGIN_S
                 log.info("step=claim waiting out the lock delay: %s", refused.closed.why)
             clock.sleep(LOCK_DELAY_PAUSE_S)
-            return clock.monotonic() < self.lock_delay_ends and not self.means.stopping()
+            return clock.monotonic() < self.lock_delay_ends and not self.clients.stopping()
         self.stale_tries -= 1
         clock.sleep(random.uniform(0.02, 0.2) if refused.stale else 0)
         return refused.stale and self.stale_tries > 0
 
 
-def last_look(means: Means, node_name: str) -> tuple[Findings, Outcome, ComputeNode | None]:
+def last_look(clients: DriverClients, node_name: str) -> tuple[Findings, Outcome, ComputeNode | None]:
     """Look, and decide; where nova-compute's last report is too recent to tell, wait whether it moves."""
-    findings, view = _seen(means, node_name)
+    findings, view = _seen(clients, node_name)
     outcome = decide(findings, node_name, view.incident(node_name))
     if isinstance(outcome, LookAgain):
         log.info("host=%s step=last-look its nova-compute must be silent %.0f s more", node_name, outcome.after_s)
-        means.clock.sleep(outcome.after_s)
-        again, view = _seen(means, node_name)
+        clients.clock.sleep(outcome.after_s)
+        again, view = _seen(clients, node_name)
         outcome = decide_again(findings, again, node_name, view.incident(node_name))
         return again, outcome, view.compute_nodes.get(node_name)
     return findings, outcome, view.compute_nodes.get(node_name)
 
 
-def _seen(means: Means, node_name: str) -> tuple[Findings, ClusterView]:
-    semaphore = Semaphore.read(means.store, RECOVERY_SEMAPHORE)
-    view = read_view(means.store)
+def _seen(clients: DriverClients, node_name: str) -> tuple[Findings, ClusterView]:
+    semaphore = Semaphore.read(clients.store, RECOVERY_SEMAPHORE)
+    view = read_view(clients.store)
     node = view.compute_nodes.get(node_name) or ComputeNode.from_entries(node_name, [])
-    return replace(look(means, node, view), semaphore=semaphore), view
+    return replace(look(clients, node, view), semaphore=semaphore), view
 
 
-def _asked(means: Means, findings: Findings, node: ComputeNode, outcome: Ask) -> Result:
-    opened = open_for_operator(means, findings, node, outcome.closed)
+def _asked(clients: DriverClients, findings: Findings, node: ComputeNode, outcome: Ask) -> Result:
+    opened = open_for_operator(clients, findings, node, outcome.closed)
     if opened is Opened.CHANGED:
         return _told(Result(node.name, "waits", f"{node.name} changed while it was looked at"))
-    if opened is Opened.WRITTEN and (incident := read_view(means.store).incident(node.name)):
+    if opened is Opened.WRITTEN and (incident := read_view(clients.store).incident(node.name)):
         _ask(incident)
     return _told(Result(node.name, "needs-operator", str(outcome.closed)))
 
 
-def _driven(means: Means, findings: Findings, node: ComputeNode, claimed: Claimed) -> Result:
-    log.info("host=%s step=claimed by %s", node.name, means.me)
-    driver = Driver(means, findings, node, claimed)
+def _driven(clients: DriverClients, findings: Findings, node: ComputeNode, claimed: Claimed) -> Result:
+    log.info("host=%s step=claimed by %s", node.name, clients.me)
+    driver = Driver(clients, findings, node, claimed)
     driver.work(STEPS)
     incident = driver.incident
     if incident.state is IncidentState.FINISHED:
@@ -197,9 +197,9 @@ def _told(result: Result) -> Result:
     return result
 
 
-def not_due(means: Means, nodes: Sequence[str]) -> Mapping[str, Result]:
+def not_due(clients: DriverClients, nodes: Sequence[str]) -> Mapping[str, Result]:
     """Say of each node that is not due what it waits for; those that wait for nothing are left out."""
-    tasks = duties(read_view(means.store), means.clock.now()) if nodes else {}
+    tasks = duties(read_view(clients.store), clients.clock.now()) if nodes else {}
     results = {}
     for node in nodes:
         task = tasks.get(node)
@@ -210,19 +210,19 @@ def not_due(means: Means, nodes: Sequence[str]) -> Mapping[str, Result]:
     return results
 
 
-def dry_run_all(means: Means, only: Sequence[str] = ()) -> Mapping[str, Result]:
+def dry_run_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str, Result]:
     """Say for each node that is due what the last look finds, and change nothing."""
-    view = read_view(means.store)
-    nodes = only or due_nodes(view, means)
-    return {node: _would(means, node) for node in nodes}
+    view = read_view(clients.store)
+    nodes = only or due_nodes(view, clients)
+    return {node: _would(clients, node) for node in nodes}
 
 
-def _would(means: Means, node_name: str) -> Result:
-    view = read_view(means.store)
+def _would(clients: DriverClients, node_name: str) -> Result:
+    view = read_view(clients.store)
     node = view.compute_nodes.get(node_name)
     if node is None:
         raise Refused(f"{node_name} is not registered", remedy="see `nova-ha node list`")
-    outcome = decide(look(means, node, view), node_name, view.incident(node_name))
+    outcome = decide(look(clients, node, view), node_name, view.incident(node_name))
     match outcome:
         case Wait(closed):
             return Result(node_name, "would wait", str(closed))

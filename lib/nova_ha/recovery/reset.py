@@ -34,8 +34,8 @@ from nova_ha.errors import ConfigError, HAError, NovaError, OutcomeUnknown, Refu
 from nova_ha.printable import first_few
 from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.claim import owner_freed
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import SIGHT_LIMIT_S
-from nova_ha.recovery.means import Answer, Sight
 from nova_ha.recovery.operator import archived, refuse_if_worked_on
 from nova_ha.recovery.states import WORKING
 

@@ -12,20 +12,20 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.compute import Compute
 from nova_ha.consul.store import connect
 from nova_ha.power import BMC, BMCAddress
-from nova_ha.recovery.means import Answer, Means, Sight
+from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
 
 
-def means_of_this_agent(environ: Mapping[str, str] = os.environ) -> Means:
+def clients_of_this_agent(environ: Mapping[str, str] = os.environ) -> DriverClients:
     """Return the clients that the environment names. Raises ConsulError, ConfigError; Nova is asked later."""
     store = connect(environ)
 
     @functools.cache
     def compute() -> Compute:
-        from nova_ha.compute.connection import connect as connect_nova
+        from nova_ha.compute.client import connect as connect_nova
 
         return connect_nova(environ)
 
-    return Means(
+    return DriverClients(
         store=store,
         clock=SystemClock(),
         me=store.node_name(),
@@ -49,7 +49,7 @@ def bmc_of(node: ComputeNode) -> BMC:
 def sight_of(node: ComputeNode, limit_s: float) -> Sight:
     """Return whether the node answers SSH from here; a banner is an answer."""
     from nova_ha.probe.sighting import Met, State
-    from nova_ha.probe.ssh import sight
+    from nova_ha.probe.ssh_sweep import sight
 
     answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
     seen = sight(node.ssh, limit_s)

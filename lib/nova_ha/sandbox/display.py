@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nova_ha.sandbox.snapshot import Event, Kind
+from nova_ha.sandbox.snapshot import Kind, TimelineEvent
 from nova_ha.sandbox.timeline import Milestone
 
 COLOURS = {
@@ -44,7 +44,7 @@ class Display:
         """Print a line of our own."""
         self.console.print(Text(words, style="bold"))
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: TimelineEvent) -> None:
         """Print an event, with the time of day and the seconds since the first one."""
         self._began = self._began or event.at
         line = Text(f"{event.at:%H:%M:%S}.{event.at.microsecond // 100000} ", style="dim")

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from nova_ha.sandbox.bmc import BMCPlan, Fault
+from nova_ha.sandbox.bmc_server import BMCFault, BMCPlan
 from nova_ha.sandbox.chassis import Chassis, HostPlan, write_private
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.processes import Child, marked
@@ -41,7 +41,7 @@ class Machine:
             fault=str(self.directory / "bmc.fault"),
         )
         write_private(self._plan_file, json.dumps(asdict(self._plan)))
-        argv = [sys.executable, "-m", "nova_ha.sandbox.bmc", str(self._plan_file)]
+        argv = [sys.executable, "-m", "nova_ha.sandbox.bmc_server", str(self._plan_file)]
         self.bmc = Child(f"BMC of {name}", argv, marked(os.environ, sandbox), self.directory / "bmc.log")
 
     def start(self) -> None:
@@ -69,8 +69,8 @@ class Machine:
             "bmc_identity": self.identity,
         }
 
-    def break_bmc(self, fault: Fault) -> None:
-        """Let the BMC have a fault from now on; `Fault.NONE` ends it."""
+    def break_bmc(self, fault: BMCFault) -> None:
+        """Let the BMC have a fault from now on; `BMCFault.NONE` ends it."""
         Path(self._plan.fault).write_text(fault.value)
 
     def cable_bmc_to(self, other: Machine) -> None:
@@ -84,7 +84,7 @@ class Machine:
     def repair(self) -> None:
         """Mend all that was broken, and switch the host off and on again."""
         self.bmc.resume()
-        self.break_bmc(Fault.NONE)
+        self.break_bmc(BMCFault.NONE)
         self.cable_bmc_back()
         self.chassis.power_off()
         self.chassis.power_on()

@@ -10,7 +10,7 @@ from nova_ha.clock import Clock, SystemClock
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
 from nova_ha.sandbox.cloud import Sandbox
 from nova_ha.sandbox.scenario import Scenario
-from nova_ha.sandbox.snapshot import Event, Kind, Snapshot, events, look
+from nova_ha.sandbox.snapshot import Kind, Snapshot, TimelineEvent, events, look
 
 PERIOD_S = 0.2
 SETTLING_S = 60.0
@@ -24,11 +24,11 @@ class Rehearsal:
     sandbox: Sandbox
     scenario: Scenario
     victims: Sequence[str]
-    tell: Callable[[Event], None]
+    tell: Callable[[TimelineEvent], None]
     show: Callable[[Mapping[str, Snapshot]], None] = lambda seen: None
     clock: Clock = field(default_factory=SystemClock)
     struck_at: datetime | None = None
-    history: list[Event] = field(default_factory=list)
+    history: list[TimelineEvent] = field(default_factory=list)
 
     def run(self) -> list[str]:
         """Wait until all is well, strike, and watch; return what did not end as it should, one line each."""
@@ -178,9 +178,9 @@ class Rehearsal:
         return look(self.sandbox.store(), self.sandbox.machines, self.clock.now())
 
     def _note(self, node: str, kind: Kind, words: str) -> None:
-        self._tell(Event(self.clock.now(), node, kind, words))
+        self._tell(TimelineEvent(self.clock.now(), node, kind, words))
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, event: TimelineEvent) -> None:
         self.history.append(event)
         self.tell(event)
 

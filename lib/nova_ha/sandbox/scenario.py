@@ -9,7 +9,7 @@ from typing import TypeAlias
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.errors import ConfigError
-from nova_ha.sandbox.bmc import Fault
+from nova_ha.sandbox.bmc_server import BMCFault
 from nova_ha.sandbox.cloud import Sandbox
 from nova_ha.sandbox.snapshot import Snapshot
 
@@ -63,7 +63,7 @@ def _lose_power(sandbox: Sandbox, node: str) -> None:
     sandbox.machines[node].chassis.power_off()
 
 
-def _hang_with(fault: Fault) -> Callable[[Sandbox, str], None]:
+def _hang_with(fault: BMCFault) -> Callable[[Sandbox, str], None]:
     def strike(sandbox: Sandbox, node: str) -> None:
         sandbox.machines[node].break_bmc(fault)
         hang(sandbox, node)
@@ -125,12 +125,12 @@ _ALL = (
     Scenario(
         "bmc-lies",
         "the BMC says off, and the host, which only hung, goes on",
-        _hang_with(Fault.LIES),
+        _hang_with(BMCFault.LIES),
         120,
         Gate.NOT_SILENT,
         meanwhile=_wake_up_when_fenced,
     ),
-    Scenario("bmc-sticks", "the BMC says ok, and the power stays on", _hang_with(Fault.STICKS), 240, Gate.NOT_OFF),
+    Scenario("bmc-sticks", "the BMC says ok, and the power stays on", _hang_with(BMCFault.STICKS), 240, Gate.NOT_OFF),
     Scenario(
         "wrong-bmc", "the cable of the BMC goes to another host, which is well", _mix_cables, 120, Gate.BMC_IDENTITY
     ),

@@ -32,7 +32,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Event:
+class TimelineEvent:
     """Something that happened to a node, when, and in words."""
 
     at: datetime
@@ -95,25 +95,25 @@ def last_of(store: Store, name: str) -> Incident | None:
     return max(found, key=lambda incident: incident.started, default=None)
 
 
-def events(before: Snapshot, after: Snapshot) -> Iterator[Event]:
+def events(before: Snapshot, after: Snapshot) -> Iterator[TimelineEvent]:
     """Yield what happened to the node between the two, in order."""
     name, counted = after.node.name, after.node.number_fails
     if counted > before.node.number_fails:
         words = f"failed interval {counted} of {after.threshold}: {after.votes.in_words()}"
-        yield Event(after.at, name, Kind.INTERVAL, words)
+        yield TimelineEvent(after.at, name, Kind.INTERVAL, words)
     if after.held and not before.held:
-        yield Event(after.at, name, Kind.REFUSED, f"not flipped, {after.held}")
+        yield TimelineEvent(after.at, name, Kind.REFUSED, f"not flipped, {after.held}")
     if after.node.failed and not before.node.failed:
-        yield Event(after.at, name, Kind.FAILED, "status/failed is True")
+        yield TimelineEvent(after.at, name, Kind.FAILED, "status/failed is True")
     yield from _story(name, before.incident, after.incident)
     if after.refused and not before.refused and after.incident:
         gate = after.incident.gate.value if after.incident.gate else "stopped"
-        yield Event(after.at, name, Kind.REFUSED, f"needs the operator, {gate}: {after.incident.reason}")
+        yield TimelineEvent(after.at, name, Kind.REFUSED, f"needs the operator, {gate}: {after.incident.reason}")
     if after.finished and not before.finished and after.incident:
-        yield Event(after.incident.steps[-1].at, name, Kind.FINISHED, "archived; everything given back")
+        yield TimelineEvent(after.incident.steps[-1].at, name, Kind.FINISHED, "archived; everything given back")
 
 
-def _story(name: str, before: Incident | None, after: Incident | None) -> Iterator[Event]:
+def _story(name: str, before: Incident | None, after: Incident | None) -> Iterator[TimelineEvent]:
     """Yield the incident's new steps, by their time; those about one server as such."""
     if after is None:
         return
@@ -121,6 +121,6 @@ def _story(name: str, before: Incident | None, after: Incident | None) -> Iterat
     servers = tuple(f"{progress.name}: " for progress in after.servers.values())
     for step in after.steps[told:]:
         if step.what.startswith(servers):
-            yield Event(step.at, name, Kind.SERVER, step.what)
+            yield TimelineEvent(step.at, name, Kind.SERVER, step.what)
         else:
-            yield Event(step.at, name, Kind.STEP, f"{step.state.value}, {step.by}: {step.what}")
+            yield TimelineEvent(step.at, name, Kind.STEP, f"{step.state.value}, {step.by}: {step.what}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nova_ha.cluster.incident import Incident, IncidentState
-from nova_ha.sandbox.snapshot import Event, Kind
+from nova_ha.sandbox.snapshot import Kind, TimelineEvent
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ STATES = {
 }
 
 
-def timeline(lost_at: datetime, history: Sequence[Event], incident: Incident) -> list[Milestone]:
+def timeline(lost_at: datetime, history: Sequence[TimelineEvent], incident: Incident) -> list[Milestone]:
     """Return the milestones of one node in their order; those that were not reached are left out."""
     moments = sorted(_moments(history, incident), key=lambda moment: moment[0])
     found, before = [], lost_at
@@ -38,7 +38,7 @@ def timeline(lost_at: datetime, history: Sequence[Event], incident: Incident) ->
     return found
 
 
-def _moments(history: Sequence[Event], incident: Incident) -> Iterator[tuple[datetime, str]]:
+def _moments(history: Sequence[TimelineEvent], incident: Incident) -> Iterator[tuple[datetime, str]]:
     seen = [event for event in history if event.node == incident.node]
     for kind, what in ((Kind.INTERVAL, "first failed interval counted"), (Kind.FAILED, "status/failed is True")):
         if first := next((event.at for event in seen if event.kind is kind), None):

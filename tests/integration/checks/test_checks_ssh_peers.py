@@ -21,7 +21,7 @@ from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
-from nova_ha.probe.ssh import ANSWER_S, HOST_S, host_key, sight, sweep
+from nova_ha.probe.ssh_sweep import ANSWER_S, HOST_S, host_key, sight, sweep
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
 from support.sshd import HANGING_SHELL, Bars, start_sshd
@@ -305,7 +305,7 @@ def test_nothing_of_the_users_own_ssh_files_is_read(
 ELSEWHERE = """
 import json, sys
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.ssh import sight
+from nova_ha.probe.ssh_sweep import sight
 seen = sight(SSHConfig(sys.argv[1], 22), 2.0)
 print(json.dumps([seen.state.value, seen.why]))
 """
@@ -403,7 +403,7 @@ class asyncssh_server:
 SWEEP = """
 import json, sys
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.ssh import sweep
+from nova_ha.probe.ssh_sweep import sweep
 seen = sweep({"": SSHConfig(sys.argv[1], int(sys.argv[2]), "u", "p")}, 4.0)[""]
 print(json.dumps([seen.state.value, seen.why]))
 """

@@ -17,7 +17,7 @@ from nova_ha.cluster.node import ComputeNode, SSHConfig
 from nova_ha.probe.observation import NoData, Report
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
-from nova_ha.probe.ssh import sweep
+from nova_ha.probe.ssh_sweep import sweep
 from nova_ha.probe.streak import next_report
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.provide import find

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from contract_cloud import until
 from nova_ha.compute import Compute, ServerID, VMState
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from nova_ha.sandbox.nova.simulator import NovaSimulator
 from nova_ha.sandbox.nova.state import Timing
 

@@ -10,7 +10,7 @@ import pytest
 from contract_cloud import Failed, server, service
 from nova_ha.compute import ServerID
 from nova_ha.compute import nova as nova_module
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
 from nova_ha.errors import ConfigError, EvacuationRefused, NovaError, OutcomeUnknown
 from nova_ha.sandbox.nova.faults import Fault

@@ -11,7 +11,7 @@ import pytest
 import requests
 from contract_cloud import until
 from nova_ha.compute import ServerID
-from nova_ha.compute.connection import connect
+from nova_ha.compute.client import connect
 from simulated_cloud import SimulatedCloud, credentials
 
 HOST, TARGET = "compute-1", "compute-2"

@@ -34,7 +34,7 @@ from nova_ha.consul.transaction import Committed, cas, delete, delete_cas, held,
 from nova_ha.consul.values import is_key
 from nova_ha.errors import ConfigError, ConsulError, NotAllowed
 from nova_ha.recovery import operator
-from nova_ha.recovery.history import into_history, last_incident
+from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.sandbox.consul import CONFIGURATION
 from nova_ha.sandbox.waiting import until
 from support.by_hand import write_by_hand

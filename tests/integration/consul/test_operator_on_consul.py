@@ -19,7 +19,7 @@ from nova_ha.consul.transaction import Committed, delete, lock, put
 from nova_ha.consul.values import SessionID
 from nova_ha.errors import Refused, TryAgain
 from nova_ha.recovery import operator
-from nova_ha.recovery.means import Answer, Sight
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.reset import reset
 from nova_ha.sandbox.consul import CONFIGURATION
 from support.consul import ConsulCluster

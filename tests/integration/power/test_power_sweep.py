@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from nova_ha.power import BMCAddress, PowerReading, PowerState
-from nova_ha.power.sweep import BMCSighting, sweep
+from nova_ha.power.bmc_sweep import BMCSighting, sweep
 from support.bmc import Fault, start_bmcs
 from support.deaf import RAKP1, relay_without
 from support.redfish import FakeRedfish

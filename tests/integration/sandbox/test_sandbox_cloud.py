@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nova_ha.cluster.view import read_view
 from nova_ha.power import BMC, BMCAddress, PowerState, connect
-from nova_ha.probe.ssh import sweep
+from nova_ha.probe.ssh_sweep import sweep
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 from nova_ha.sandbox.machine import Machine
 from nova_ha.sandbox.processes import find

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.checks.bmc import judge
+from nova_ha.checks.exit_code import CheckCode, exit_code
 from nova_ha.checks.inputs import Inputs, problem_in
 from nova_ha.checks.ssh import HUNG_AGAIN_S, TRY_AGAIN_S, banner_only, credentials, unless_turned_away
-from nova_ha.checks.verdict import Verdict, verdict
 from nova_ha.cluster.node import BMCConfig, ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Entry
 from nova_ha.power import PowerReading, PowerState
-from nova_ha.power.sweep import BMCSighting
+from nova_ha.power.bmc_sweep import BMCSighting
 from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
@@ -47,7 +47,7 @@ def a_node(name: str = "c1", **values: str) -> ComputeNode:
 def test_critical_is_a_failing_node_that_is_not_failed_yet(
     sightings: Mapping[str, Sighting], failed: tuple[str, ...], code: int
 ) -> None:
-    assert verdict(sightings, failed) == Verdict(code)
+    assert exit_code(sightings, failed) == CheckCode(code)
 
 
 IDENTITY = "a1234567-89ab-cdef-a123-456789abcdef"

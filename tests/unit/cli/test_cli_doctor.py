@@ -14,7 +14,7 @@ from nova_ha.cluster.node import BMCConfig, SSHConfig
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import NovaError
-from nova_ha.probe import ssh
+from nova_ha.probe import ssh_sweep
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import Met, Sighting, failing, unknown
 
@@ -39,7 +39,7 @@ def worst(findings: list[Finding]) -> Level:
     ],
 )
 def test_what_a_login_has_met_says_what_helps(monkeypatch: pytest.MonkeyPatch, seen: Sighting, remedy: str) -> None:
-    monkeypatch.setattr(ssh, "sweep", lambda nodes, deadline_s: dict.fromkeys(nodes, seen))
+    monkeypatch.setattr(ssh_sweep, "sweep", lambda nodes, deadline_s: dict.fromkeys(nodes, seen))
     [finding] = ssh_findings(a_view([a_node("c1")]))
     assert remedy in finding.remedy
 
@@ -76,7 +76,7 @@ def test_a_compute_node_that_nova_does_not_know_is_bad(world: World) -> None:
 def test_each_login_that_does_not_work_has_its_own_remedy(
     seen: Sighting, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("nova_ha.probe.ssh.sweep", lambda nodes, *_: dict.fromkeys(nodes, seen))
+    monkeypatch.setattr("nova_ha.probe.ssh_sweep.sweep", lambda nodes, *_: dict.fromkeys(nodes, seen))
     [finding] = ssh_findings(a_view([a_node("c1")]))
     assert finding.level is Level.BAD
     assert remedy in finding.remedy

@@ -113,7 +113,7 @@ def test_a_reset_of_a_silent_host_is_refused(nova_ha: Operator, world: World) ->
 def test_a_recovery_by_hand_of_a_node_that_nobody_registered_says_so(
     nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(this_agent, "means_of_this_agent", lambda *_: world.means("ha-1"))
+    monkeypatch.setattr(this_agent, "clients_of_this_agent", lambda *_: world.clients("ha-1"))
     ran = nova_ha("handle", "recovery", "--node", "compute-77")
     assert ran.code == 1
     assert "no compute node 'compute-77' is registered" in ran.err
@@ -123,7 +123,7 @@ def test_a_recovery_by_hand_that_waits_or_asks_is_not_done(
     nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A script with `&&` must not believe that its servers run elsewhere."""
-    monkeypatch.setattr(this_agent, "means_of_this_agent", lambda: world.means("ha-1"))
+    monkeypatch.setattr(this_agent, "clients_of_this_agent", lambda: world.clients("ha-1"))
     words = ("handle", "recovery", "--node")
     world.hang("c1", "c2")
     assert nova_ha(*words, "c1", "--dry-run").code == ExitCode.DONE

@@ -200,7 +200,7 @@ def test_a_plan_shows_the_gates_that_the_decision_goes_through_in_order(nova_ha:
     first = next(gate for gate in shown if gate["is"] == "closed")
     assert values["verdict"] == f"It would wait: {first['gate']}: {first['evidence']}"
     assert first["evidence"] == "paused by bob (switches): `nova-ha resume` ends it"
-    tools = nova_ha.means.recovery()
+    tools = nova_ha.clients.recovery()
     view = read_view(world.store)
     findings = look(tools, view.compute_nodes["c1"], view)
     asked = readings(findings, view.compute_nodes["c1"], None)

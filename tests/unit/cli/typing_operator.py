@@ -33,17 +33,17 @@ class Operator:
     def __init__(self, world: World, capsys: pytest.CaptureFixture[str]) -> None:
         self.world = world
         self.capsys = capsys
-        self.means = Clients(
+        self.clients = Clients(
             store=lambda: world.store,
             compute=lambda: world.nova,
-            recovery=lambda: world.means("ha-1"),
+            recovery=lambda: world.clients("ha-1"),
             clock=world.clock,
         )
 
     def __call__(self, *words: str) -> Ran:
         """Run it with these words."""
         self.capsys.readouterr()
-        code = run(root, words, self.means)
+        code = run(root, words, self.clients)
         out, err = self.capsys.readouterr()
         assert "Traceback" not in out + err
         return Ran(code, out, err)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from nova_ha.compute import connection
+from nova_ha.compute import client
 from nova_ha.compute.credentials import access
 from nova_ha.errors import ConfigError, HAError
 
@@ -122,9 +122,9 @@ def test_the_password_shows_nowhere(clouds: str) -> None:
 
 
 def test_a_monitor_alone_says_what_a_recovery_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "find_spec", lambda name: None if name == "novaclient" else object())
+    monkeypatch.setattr(client, "find_spec", lambda name: None if name == "novaclient" else object())
     with pytest.raises(ConfigError, match=r"novaclient not installed: install nova-ha-monitor\[recovery\]"):
-        connection.connect({})
+        client.connect({})
 
 
 @pytest.mark.parametrize("password", ["!hush9-x", "*hush9"])
@@ -160,4 +160,4 @@ def test_a_cloud_that_is_no_mapping_is_one_line(cloud: str, tmp_path: Path) -> N
 def test_a_missing_file_for_tls_is_an_error_of_ours_that_names_it(missing: dict[str, str]) -> None:
     variables = {**VARIABLES, "OS_AUTH_URL": "https://127.0.0.1:1/v3", **missing}
     with pytest.raises(HAError, match="/nope/"):
-        connection.connect(variables, 2.0)
+        client.connect(variables, 2.0)

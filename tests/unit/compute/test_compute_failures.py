@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from nova_ha.compute.failures import MOST_SAID, reason
+from nova_ha.compute.refusal import MOST_SAID, reason
 from novaclient.exceptions import ClientException
 
 

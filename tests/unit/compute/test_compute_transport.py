@@ -7,7 +7,8 @@ import ssl
 import pytest
 import requests
 import urllib3
-from nova_ha.compute import connection, transport
+from nova_ha.compute import client as connection
+from nova_ha.compute import transport
 from nova_ha.errors import ConfigError
 
 

@@ -14,8 +14,8 @@ from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.consul.values import Problem
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.means import Answer, Sight
 
 from fakes.values import NOW, a_maintenance, a_node, a_past, a_view
 

@@ -38,7 +38,7 @@ from nova_ha.consul.transaction import Entry
 from nova_ha.errors import OutcomeUnknown
 from nova_ha.power import BMC, PowerState
 from nova_ha.power import PowerReading as Reading
-from nova_ha.recovery.means import Means
+from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.recover import Result
 
 from fakes.world import Crash, World
@@ -119,11 +119,11 @@ class TracedWorld(World):
             for watch in self._watches:
                 watch.look()
 
-    def means(self, me: str = "ha-1") -> Means:
-        means = super().means(me)
-        bmc = means.bmc
+    def clients(self, me: str = "ha-1") -> DriverClients:
+        clients = super().clients(me)
+        bmc = clients.bmc
         return replace(
-            means,
+            clients,
             compute=lambda: cast(Compute, TracedNova(self, me)),
             bmc=lambda node: TracedBMC(self, me, node.name, bmc(node)),
         )

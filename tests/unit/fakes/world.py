@@ -11,7 +11,7 @@ from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
 from nova_ha.power import PowerState
 from nova_ha.probe.observation import Failing, Report
-from nova_ha.recovery.means import Answer, Means, Sight
+from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
 from nova_ha.recovery.recover import Result, recover_all
 
 from fakes.bmc import FakeBMC
@@ -137,9 +137,9 @@ class World:
 
     # --- who acts in it ---
 
-    def means(self, me: str = "ha-1") -> Means:
+    def clients(self, me: str = "ha-1") -> DriverClients:
         """Return what a driver on that HA node works with."""
-        return Means(
+        return DriverClients(
             store=self._store(me),
             clock=self.clock,
             me=me,
@@ -164,7 +164,7 @@ class World:
         """Run the recovery handler of that HA node."""
         self.driving.add(me)
         try:
-            return dict(recover_all(self.means(me)))
+            return dict(recover_all(self.clients(me)))
         except Crash:
             self._died(me)
             raise

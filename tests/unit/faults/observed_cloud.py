@@ -231,9 +231,9 @@ class ObservedCloud(TracedWorld):
     def says(self, *words: str) -> str:
         """Return what `nova-ha` prints for an operator who types these words."""
         printed = io.StringIO()
-        means = Clients(lambda: self.store, lambda: self.nova, lambda: self.means("ha-1"), self.clock)
+        clients = Clients(lambda: self.store, lambda: self.nova, lambda: self.clients("ha-1"), self.clock)
         with redirect_stdout(printed), redirect_stderr(printed):
-            run(root, words, means)
+            run(root, words, clients)
         return printed.getvalue()
 
     def printed(self) -> str:

@@ -11,7 +11,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.compute import Migration, MigrationStatus, ServerID, VMState
 from nova_ha.power import PowerState
-from nova_ha.recovery.means import Means
+from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.operator import retry
 from nova_ha.recovery.reset import reset
 from observed_cloud import ObservedCloud
@@ -39,13 +39,13 @@ def test_a_record_that_stays_open_from_before_the_host_was_back_keeps_no_server(
 def test_a_lost_request_is_not_sent_again_though_clocks_differ(cloud: ObservedCloud, ahead_s: int) -> None:
     """Its power is on again right after it was asked for: the driver stops, and the operator retries at once."""
     cloud.nova.rebuild_s = 30
-    ordinary = cloud.means
+    ordinary = cloud.clients
 
-    def means(me: str = "ha-1") -> Means:
+    def clients(me: str = "ha-1") -> DriverClients:
         own = ordinary(me)
         return replace(own, clock=Skewed(cloud.clock, ahead_s)) if me == "ha-1" else own
 
-    cloud.means = means  # type: ignore[method-assign]
+    cloud.clients = clients  # type: ignore[method-assign]
     cloud.fails("c1")
     cloud.nova.lose_and_act_later(20)
     cloud.after_writing(b"asked for", lambda: setattr(cloud.bmcs["c1"], "state", PowerState.ON))
@@ -121,7 +121,7 @@ def stopped_over_a_request(cloud: ObservedCloud, server: str, *ends: MigrationSt
         cloud.nova.records = [*ended, *cloud.nova.records]
     cloud.boots("c1")
     cloud.intervals(2)
-    reset(cloud.store, cloud.clock, "c1", cloud.nova, cloud.means().sight, by="ann")
+    reset(cloud.store, cloud.clock, "c1", cloud.nova, cloud.clients().sight, by="ann")
     cloud.nova.rebuild_s = 2
     cloud.clock.sleep(7200)
 

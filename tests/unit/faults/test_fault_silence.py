@@ -13,7 +13,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode, SSHConfig
 from nova_ha.cluster.schema import compute_node
 from nova_ha.errors import NovaError, OutcomeUnknown, TryAgain
-from nova_ha.recovery.means import Means, Sight
+from nova_ha.recovery.driver_clients import DriverClients, Sight
 from nova_ha.recovery.operator import approve, confirm_off, pause, resume
 from nova_ha.recovery.this_agent import sight_of
 from observed_cloud import ObservedCloud
@@ -34,9 +34,9 @@ def test_a_hung_host_that_takes_connections_after_its_bmc_reads_off_keeps_its_se
     """Another machine went off: its kernel and its guests live on, while sshd and nova-compute hang."""
     cloud.store.drop(compute_node("c1", "config/bmc/identity"))
     cloud.bmcs["c1"].on_off = lambda: None
-    ordinary = cloud.means
+    ordinary = cloud.clients
 
-    def means(me: str = "ha-1") -> Means:
+    def clients(me: str = "ha-1") -> DriverClients:
         def sight(node: ComputeNode, limit_s: float) -> Sight:
             if node.name != "c1":
                 return ordinary(me).sight(node, limit_s)
@@ -44,7 +44,7 @@ def test_a_hung_host_that_takes_connections_after_its_bmc_reads_off_keeps_its_se
 
         return replace(ordinary(me), sight=sight)
 
-    cloud.means = means  # type: ignore[method-assign]
+    cloud.clients = clients  # type: ignore[method-assign]
     cloud.fails("c1")
     cloud.recover("ha-1")
     incident = cloud.incident("c1")

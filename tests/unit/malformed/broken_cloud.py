@@ -100,10 +100,10 @@ class BrokenCloud:
         self.world.hang(BROKEN, OTHER, failed=False)
         self.store.answers["/v1/status/leader"] = "10.0.0.1:8300"
         self.store.answers["/v1/status/peers"] = ["10.0.0.1:8300"]
-        self.means = Clients(
+        self.clients = Clients(
             store=lambda: self.store,
             compute=lambda: self.world.nova,
-            recovery=lambda: self.world.means("ha-1"),
+            recovery=lambda: self.world.clients("ha-1"),
             clock=self.world.clock,
         )
 
@@ -123,7 +123,7 @@ class BrokenCloud:
 
     def says(self, *words: str) -> Said:
         """Type `nova-ha ...`."""
-        return _heard(words, lambda: run(root, words, self.means))
+        return _heard(words, lambda: run(root, words, self.clients))
 
     def timer_says(self) -> Said:
         """Run the check nova-ha-cluster, without what it would start."""
@@ -168,7 +168,7 @@ class BrokenCloud:
     def rehearse(self) -> None:
         """Let `handle recovery --dry-run` look at everything."""
         with contextlib.suppress(HAError):
-            dry_run_all(self.world.means("ha-1"))
+            dry_run_all(self.world.clients("ha-1"))
 
     # --- what is seen of it
 

@@ -12,29 +12,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.errors import BMCError, ConfigError, OutcomeUnknown
-from nova_ha.power import BMCAddress, PowerReading, PowerState, bounded, child, connect, sweep
-from nova_ha.power.order import Answer, Order, Task
+from nova_ha.power import BMCAddress, PowerReading, PowerState, bmc_sweep, bounded, child, connect
+from nova_ha.power.diagnosis import Diagnosis, Trouble
+from nova_ha.power.order import BMCAnswer, BMCTask, Order
 from nova_ha.power.redfish import certificate_check
-from nova_ha.power.trouble import Diagnosis, Trouble
 
 ADDRESS = BMCAddress("ipmi", "10.0.0.7", 623, "ADMIN", "s3cret")
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, answer: Answer) -> list[Order]:
+def answering(monkeypatch: pytest.MonkeyPatch, answer: BMCAnswer) -> list[Order]:
     """Let every child give this answer, and return the orders that they get."""
     orders: list[Order] = []
 
-    def fake_child(order: Order) -> Mapping[str, Answer]:
+    def fake_child(order: Order) -> Mapping[str, BMCAnswer]:
         orders.append(order)
         return dict.fromkeys(order.addresses, answer)
 
     monkeypatch.setattr(bounded, "carry_out_in_a_child", fake_child)
-    monkeypatch.setattr(sweep, "carry_out_in_a_child", fake_child)
+    monkeypatch.setattr(bmc_sweep, "carry_out_in_a_child", fake_child)
     return orders
 
 
-def trouble(kind: Trouble, *, sent: bool) -> Answer:
-    return Answer.of_trouble(Diagnosis(kind, "so it is"), sent=sent)
+def trouble(kind: Trouble, *, sent: bool) -> BMCAnswer:
+    return BMCAnswer.of_trouble(Diagnosis(kind, "so it is"), sent=sent)
 
 
 @pytest.mark.fault(19)
@@ -84,31 +84,31 @@ def test_a_reading_never_raises_and_an_identity_never_hides_trouble(
 
 @pytest.mark.parametrize("identity", [None, "an-identity"])
 def test_an_identity_is_returned_as_it_was_read(monkeypatch: pytest.MonkeyPatch, identity: str | None) -> None:
-    answering(monkeypatch, Answer(identity=identity, sent=True))
+    answering(monkeypatch, BMCAnswer(identity=identity, sent=True))
 
     assert connect(ADDRESS).identity(20) == identity
 
 
 def test_a_sweep_asks_all_bmcs_in_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
-    orders = answering(monkeypatch, Answer(PowerReading(PowerState.ON), "an-identity", sent=True))
+    orders = answering(monkeypatch, BMCAnswer(PowerReading(PowerState.ON), "an-identity", sent=True))
 
-    seen = sweep.sweep({"a": ADDRESS, "b": ADDRESS}, 50)
+    seen = bmc_sweep.sweep({"a": ADDRESS, "b": ADDRESS}, 50)
 
-    assert [order.task for order in orders] == [Task.LOOK]
-    assert seen == dict.fromkeys("ab", sweep.BMCSighting(PowerReading(PowerState.ON), "an-identity", ""))
+    assert [order.task for order in orders] == [BMCTask.LOOK]
+    assert seen == dict.fromkeys("ab", bmc_sweep.BMCSighting(PowerReading(PowerState.ON), "an-identity", ""))
 
 
 def test_a_sighting_has_the_trouble_in_few_words_and_the_reason_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, trouble(Trouble.LOGIN_REFUSED, sent=False))
 
-    seen = sweep.sweep({"a": ADDRESS}, 50)
+    seen = bmc_sweep.sweep({"a": ADDRESS}, 50)
 
     assert seen["a"].trouble == "login refused"
     assert seen["a"].power.why == "login refused (so it is)"
 
 
 def an_order() -> Order:
-    return Order(Task.POWER, {"a": ADDRESS}, time.monotonic() + 10, 10)
+    return Order(BMCTask.POWER, {"a": ADDRESS}, time.monotonic() + 10, 10)
 
 
 def test_a_machine_without_another_process_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +144,7 @@ def test_the_child_gets_none_of_our_outputs(monkeypatch: pytest.MonkeyPatch) -> 
     reading, writing = os.pipe()
     kept = {number: os.dup(number) for number in (1, 2)}
     where = "[os.readlink(f'/proc/self/fd/{number}') for number in range(3)]"
-    answer = Answer(sent=True).to_json("a").replace("null", '"%s"')
+    answer = BMCAnswer(sent=True).to_json("a").replace("null", '"%s"')
     monkeypatch.setattr(child, "_START", f"import os, sys; sys.stdin.read(); print({answer!r} % {where})")
     try:
         for number in kept:
@@ -161,7 +161,7 @@ def test_the_child_gets_none_of_our_outputs(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_first_answer_of_a_bmc_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    well, crashed = Answer(PowerReading(PowerState.ON), sent=True), trouble(Trouble.UNKNOWN, sent=True)
+    well, crashed = BMCAnswer(PowerReading(PowerState.ON), sent=True), trouble(Trouble.UNKNOWN, sent=True)
     lines = well.to_json("a") + crashed.to_json("a")
     monkeypatch.setattr(child, "_START", f"import sys; sys.stdin.read(); print({lines!r}, end='')")
 
@@ -171,7 +171,7 @@ def test_the_first_answer_of_a_bmc_counts(monkeypatch: pytest.MonkeyPatch) -> No
 names = st.text(max_size=20)
 reasons = st.text(max_size=40)
 answers = st.builds(
-    Answer,
+    BMCAnswer,
     st.builds(PowerReading, st.sampled_from(PowerState), reasons),
     st.none() | reasons,
     st.builds(Diagnosis, st.sampled_from(Trouble), reasons),
@@ -181,16 +181,16 @@ addresses = st.builds(BMCAddress, names, names, st.integers(0, 65535), names, na
 
 
 @given(names, answers)
-def test_an_answer_arrives_as_it_was_sent_on_one_line(name: str, answer: Answer) -> None:
+def test_an_answer_arrives_as_it_was_sent_on_one_line(name: str, answer: BMCAnswer) -> None:
     line = answer.to_json(name)
 
-    assert Answer.from_json(line) == (name, answer)
+    assert BMCAnswer.from_json(line) == (name, answer)
     assert line.count("\n") == 1
     assert len(line.encode()) < 4096
 
 
-@given(st.sampled_from(Task), st.dictionaries(names, addresses, max_size=3))
-def test_an_order_arrives_as_it_was_sent_on_one_line(task: Task, bmcs: dict[str, BMCAddress]) -> None:
+@given(st.sampled_from(BMCTask), st.dictionaries(names, addresses, max_size=3))
+def test_an_order_arrives_as_it_was_sent_on_one_line(task: BMCTask, bmcs: dict[str, BMCAddress]) -> None:
     order = Order(task, bmcs, 12.5, 3.0, 7)
 
     assert Order.from_json(order.to_json()) == order
@@ -226,8 +226,6 @@ def test_a_tls_setting_that_means_nothing_is_refused(tls: str) -> None:
 
 
 def test_importing_it_costs_no_library() -> None:
-    code = (
-        "import sys, nova_ha.power.sweep as s; sys.exit(bool({'pyghmi', 'cryptography', 'ssl'} & set(sys.modules)))"
-    )
+    code = "import sys, nova_ha.power.bmc_sweep; sys.exit(bool({'pyghmi', 'cryptography', 'ssl'} & set(sys.modules)))"
 
     assert subprocess.run([sys.executable, "-c", code], env=os.environ).returncode == 0

@@ -10,7 +10,7 @@ import struct
 
 import pytest
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power.trouble import Diagnosis, Trouble, diagnose
+from nova_ha.power.diagnosis import Diagnosis, Trouble, diagnose
 from pyghmi.exceptions import IpmiException, PyghmiException, RedfishError, UnrecognizedCertificate
 from pyghmi.ipmi.private import constants
 

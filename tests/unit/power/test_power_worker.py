@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import BMCAddress, PowerReading, PowerState, worker
-from nova_ha.power.order import Answer, Order, Task
-from nova_ha.power.session import log_in, reading_of
-from nova_ha.power.trouble import Diagnosis, Trouble
+from nova_ha.power import BMCAddress, PowerReading, PowerState, reading_of, worker
+from nova_ha.power.bmc_login import log_in
+from nova_ha.power.diagnosis import Diagnosis, Trouble
+from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 ON = PowerReading(PowerState.ON)
 
@@ -76,34 +76,34 @@ def an_address(host: str) -> BMCAddress:
 
 
 def an_order(
-    *hosts: str, task: Task = Task.LOOK, within_s: float = 30, each_s: float = 20, at_once: int = 4
+    *hosts: str, task: BMCTask = BMCTask.LOOK, within_s: float = 30, each_s: float = 20, at_once: int = 4
 ) -> Order:
     addresses = {host: an_address(host) for host in hosts}
     return Order(task, addresses, time.monotonic() + within_s, each_s, at_once)
 
 
-def carry_out(order: Order) -> Mapping[str, Answer]:
+def carry_out(order: Order) -> Mapping[str, BMCAnswer]:
     """Carry the order out, and return the first answer of each BMC that gave one."""
     reading, writing = os.pipe()
     worker.carry_out(order, lambda name, answer: worker._write(writing, answer.to_json(name)))
     os.close(writing)
     with os.fdopen(reading) as answers:
-        return dict(reversed([Answer.from_json(line) for line in answers]))
+        return dict(reversed([BMCAnswer.from_json(line) for line in answers]))
 
 
-def visit(task: Task, host: str) -> Answer:
-    answers: list[Answer] = []
+def visit(task: BMCTask, host: str) -> BMCAnswer:
+    answers: list[BMCAnswer] = []
     worker.visit(task, an_address(host), answers.append)
     (answer,) = answers
     return answer
 
 
 def test_a_look_has_power_and_identity(log: Path) -> None:
-    assert visit(Task.LOOK, "a") == Answer(ON, "an-identity", sent=True)
+    assert visit(BMCTask.LOOK, "a") == BMCAnswer(ON, "an-identity", sent=True)
 
 
 def test_a_failed_login_says_that_nothing_was_sent(log: Path) -> None:
-    answer = visit(Task.POWER_OFF, "closed")
+    answer = visit(BMCTask.POWER_OFF, "closed")
 
     assert answer.diagnosis == Diagnosis(Trouble.UNREACHABLE, "nobody there")
     assert answer.power == PowerReading(PowerState.UNKNOWN, "unreachable (nobody there)")
@@ -111,29 +111,29 @@ def test_a_failed_login_says_that_nothing_was_sent(log: Path) -> None:
 
 
 def test_a_refused_command_was_sent(log: Path) -> None:
-    answer = visit(Task.POWER_OFF, "refusing")
+    answer = visit(BMCTask.POWER_OFF, "refusing")
 
     assert answer.diagnosis == Diagnosis(Trouble.COMMAND_REFUSED, "not today")
     assert answer.sent
 
 
 def test_a_power_state_outlives_an_identity_that_cannot_be_read(log: Path) -> None:
-    answer = visit(Task.LOOK, "guidless")
+    answer = visit(BMCTask.LOOK, "guidless")
 
     assert answer.power == ON
     assert answer.identity is None
     assert answer.diagnosis == Diagnosis(Trouble.UNKNOWN, "ValueError: badly formed")
 
 
-@pytest.mark.parametrize("task", list(Task))
-def test_every_login_is_logged_out(log: Path, task: Task) -> None:
+@pytest.mark.parametrize("task", list(BMCTask))
+def test_every_login_is_logged_out(log: Path, task: BMCTask) -> None:
     visit(task, "refusing")
 
     assert log.read_text().splitlines()[-1].startswith("refusing close")
 
 
 def test_only_a_power_off_switches_off(log: Path) -> None:
-    for task in set(Task) - {Task.POWER_OFF}:
+    for task in set(BMCTask) - {BMCTask.POWER_OFF}:
         visit(task, "a")
 
     assert "power_off" not in log.read_text()
@@ -194,7 +194,7 @@ def _refusing_the_second_of_two(fork: Callable[[], int]) -> Callable[[], int]:
 
 
 def test_what_pyghmi_prints_is_in_no_answer(log: Path) -> None:
-    assert answers_of_main(an_order("chatty")) == {"chatty": Answer(ON, "an-identity", sent=True)}
+    assert answers_of_main(an_order("chatty")) == {"chatty": BMCAnswer(ON, "an-identity", sent=True)}
 
 
 def test_a_parent_that_ignores_the_end_of_its_children_changes_nothing(log: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_parent_that_ignores_the_end_of_its_children_changes_nothing(log: Path
     assert set(answers_of_main(an_order("a", "b", at_once=1), before=ignore)) == {"a", "b"}
 
 
-def answers_of_main(order: Order, before: Callable[[], None] = lambda: None) -> Mapping[str, Answer]:
+def answers_of_main(order: Order, before: Callable[[], None] = lambda: None) -> Mapping[str, BMCAnswer]:
     """Run the worker as a child process does, and return its answers."""
     order_reading, order_writing = os.pipe()
     answer_reading, answer_writing = os.pipe()
@@ -219,7 +219,7 @@ def answers_of_main(order: Order, before: Callable[[], None] = lambda: None) -> 
     for file in (order_reading, order_writing, answer_writing):
         os.close(file)
     with os.fdopen(answer_reading) as answers:
-        return dict(Answer.from_json(line) for line in answers)
+        return dict(BMCAnswer.from_json(line) for line in answers)
 
 
 def test_a_process_whose_parent_is_gone_ends_at_once() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe import ssh
+from nova_ha.probe import ssh_sweep
 from nova_ha.probe.sighting import Met, Sighting, State, failing
 
 
@@ -23,7 +23,7 @@ def test_only_an_answer_is_believed_that_came_before_its_time_was_over(
     async def reach(config: SSHConfig, limit_s: float) -> Sighting:
         return met
 
-    monkeypatch.setattr(ssh, "reach", reach)
+    monkeypatch.setattr(ssh_sweep, "reach", reach)
     node = {"c1": SSHConfig("127.0.0.1", 22, "u", "p")}
-    assert ssh.sweep(node, 0.5, 1.0)["c1"].state is state
-    assert ssh.sweep(node, 2.0, 1.0)["c1"].state is State.FAILING
+    assert ssh_sweep.sweep(node, 0.5, 1.0)["c1"].state is state
+    assert ssh_sweep.sweep(node, 2.0, 1.0)["c1"].state is State.FAILING

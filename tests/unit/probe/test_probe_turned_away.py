@@ -11,7 +11,7 @@ import pytest
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import Sighting, State, failing
-from nova_ha.probe.ssh import ANSWER_S, HOST_S, sight, sweep
+from nova_ha.probe.ssh_sweep import ANSWER_S, HOST_S, sight, sweep
 
 BANNER = b"SSH-2.0-OpenSSH_10.0p2 Debian-7+deb13u4\r\n"
 CIPHERS = b"chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,aes128-ctr"

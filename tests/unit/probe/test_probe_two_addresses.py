@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe import reach, ssh
+from nova_ha.probe import reach, ssh_sweep
 from nova_ha.probe.sighting import State
 
 
@@ -43,5 +43,5 @@ def test_a_dead_host_with_two_addresses_fails_also_where_this_machine_has_no_ipv
     both = [(socket.AF_INET, ("127.0.0.1", silent_port)), (socket.AF_INET6, ("fd00::dead", silent_port, 0, 0))]
     monkeypatch.setattr(reach, "_resolve", lambda *_: both)
     monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", without_ipv6)
-    seen = ssh.sweep({"c1": SSHConfig("c1", silent_port, "u", "p")}, 4.0, 1.0)["c1"]
+    seen = ssh_sweep.sweep({"c1": SSHConfig("c1", silent_port, "u", "p")}, 4.0, 1.0)["c1"]
     assert seen.state is State.FAILING, seen

@@ -17,7 +17,7 @@ from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.recovery import operator
-from nova_ha.recovery.means import Answer, Sight
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.recover import recover, recover_all
 
 REPAIRED = {"forced_down": False, "enabled": True, "disabled_reason": ""}
@@ -154,9 +154,9 @@ def test_an_incident_that_came_and_went_between_the_look_and_the_claim_counts_fo
     world = World(compute=5)
     world.hang("c1", "c2", "c3")
     world.driving |= {"ha-1", "ha-2"}
-    recover(world.means("ha-1"), "c1")
-    once_written(world, "c3", b'"claimed"', lambda: recover(world.means("ha-2"), "c2") and None)
-    recover(world.means("ha-1"), "c3")
+    recover(world.clients("ha-1"), "c1")
+    once_written(world, "c3", b'"claimed"', lambda: recover(world.clients("ha-2"), "c2") and None)
+    recover(world.clients("ha-1"), "c3")
     assert [name for name in ("c1", "c2", "c3") if world.bmcs[name].commands] == ["c1", "c2"]
     assert gate(world, "c3") is Gate.MAX_FAILED
 
@@ -166,10 +166,10 @@ def test_a_host_that_the_storm_limit_stops_does_not_stop_one_that_was_claimed_be
     world = World(compute=5)
     world.hang("c1", "c2", "c3")
     world.driving.add("ha-1")
-    recover(world.means("ha-1"), "c1")
+    recover(world.clients("ha-1"), "c1")
     held = a_waiting_incident("c3", Gate.MAX_FAILED, before=IncidentState.CLAIMED)
     once_written(world, "c2", b'"claimed"', lambda: world.store.put(open_incident("c3"), held.to_kv()))
-    recover(world.means("ha-1"), "c2")
+    recover(world.clients("ha-1"), "c2")
     assert len(world.closed("c2")) == 1
 
 
@@ -189,7 +189,7 @@ def test_where_nobody_can_tell_whether_it_answers_a_host_does_not_count_as_silen
         return answer
 
     world.driving.add("ha-1")
-    recover_all(replace(world.means("ha-1"), sight=sight))
+    recover_all(replace(world.clients("ha-1"), sight=sight))
     assert gate(world) is Gate.NOT_SILENT
     assert world.nova.calls == []
 

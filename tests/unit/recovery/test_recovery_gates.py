@@ -22,12 +22,12 @@ from nova_ha.monitor.gates import gates
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.probe.votes import NodeVotes, Votes
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.gates import LAST, readings
 from nova_ha.recovery.gates import QUESTIONS as ASKED
 from nova_ha.recovery.gates import WAITS as WAITED
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Wait, decide
-from nova_ha.recovery.means import Answer, Sight
 
 G = Gate
 A_NEW_ONE = [

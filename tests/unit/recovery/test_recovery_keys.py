@@ -27,7 +27,7 @@ from nova_ha.consul.transaction import Operation
 from nova_ha.consul.values import is_key
 from nova_ha.errors import ConfigError
 from nova_ha.recovery import operator
-from nova_ha.recovery.history import into_history, last_incident
+from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.sandbox.snapshot import last_of
 
 WRITING = ("set", "cas", "lock", "unlock")

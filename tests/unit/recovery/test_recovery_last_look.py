@@ -15,9 +15,9 @@ from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.policy import Policy, Quorum
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide
-from nova_ha.recovery.means import Answer, Sight
 
 
 def decided(found: Findings) -> Outcome:

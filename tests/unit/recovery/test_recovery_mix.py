@@ -257,9 +257,9 @@ class RecoveryUnderFaults(RuleBasedStateMachine):
 
     @rule(node=a_node)
     def an_operator_takes_a_host_back(self, node: str) -> None:
-        nova, means = TracedNova(self.world, OPERATOR), self.world.means()
+        nova, clients = TracedNova(self.world, OPERATOR), self.world.clients()
         with contextlib.suppress(HAError):
-            reset(self.world.store, self.world.clock, node, nova, means.sight, by="ann", patience_s=10)  # type: ignore[arg-type]
+            reset(self.world.store, self.world.clock, node, nova, clients.sight, by="ann", patience_s=10)  # type: ignore[arg-type]
 
     @rule(node=a_node, failed=st.booleans())
     def somebody_edits_failed(self, node: str, failed: bool) -> None:

@@ -18,7 +18,7 @@ from nova_ha.compute import MigrationStatus
 from nova_ha.consul.transaction import Operation, lock
 from nova_ha.errors import ConfigError, NovaError, OutcomeUnknown, Refused, TryAgain
 from nova_ha.power import PowerState
-from nova_ha.recovery.means import Answer, Sight
+from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.operator import approve
 from nova_ha.recovery.reset import Returned, reset
 
@@ -78,8 +78,10 @@ def returning(world: World) -> ReturningNova:
 
 def take_back(world: World, said: list[str] | None = None, **options: float) -> Returned:
     lines: list[str] = [] if said is None else said
-    means = world.means("ha-1")
-    return reset(means.store, world.clock, "c1", world.nova, means.sight, by="ann", progress=lines.append, **options)
+    clients = world.clients("ha-1")
+    return reset(
+        clients.store, world.clock, "c1", world.nova, clients.sight, by="ann", progress=lines.append, **options
+    )
 
 
 def assert_back(world: World) -> None:
@@ -178,7 +180,7 @@ def test_a_host_that_does_not_answer_stays_where_it_is(world: World) -> None:
 def test_a_host_that_cannot_be_looked_at_stays_where_it_is(world: World) -> None:
     with pytest.raises(Refused, match="wrong password"):
         reset(
-            world.means().store,
+            world.clients().store,
             world.clock,
             "c1",
             world.nova,
@@ -408,4 +410,4 @@ def test_it_can_be_run_again(world: World, returning: ReturningNova) -> None:
 
 def test_a_node_that_nobody_registered_is_an_error(world: World) -> None:
     with pytest.raises(ConfigError, match="no compute node"):
-        reset(world.store, world.clock, "c99", world.nova, world.means().sight, by="ann")
+        reset(world.store, world.clock, "c99", world.nova, world.clients().sight, by="ann")

@@ -20,7 +20,7 @@ from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
 from nova_ha.power import PowerState
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.means import Means, NeedsOperator, Sight
+from nova_ha.recovery.driver_clients import DriverClients, NeedsOperator, Sight
 from nova_ha.recovery.operator import approve, confirm_off
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.recover import recover_all
@@ -87,14 +87,14 @@ def when_called(world: World, method: str, happen: Callable[[], object]) -> None
 def test_a_node_without_a_bmc_is_recovered_on_an_operators_word(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = world.means
+    made = world.clients
     for leaf in ("ip", "user", "password", "identity"):
         world.store.drop(compute_node("c1", f"config/bmc/{leaf}"))
 
-    def means(me: str = "ha-1") -> Means:
+    def clients(me: str = "ha-1") -> DriverClients:
         return replace(made(me), bmc=bmc_of)
 
-    monkeypatch.setattr(world, "means", means)
+    monkeypatch.setattr(world, "clients", clients)
     world.recover()
     assert the_incident(world).gate is Gate.NO_BMC
     cut_by_hand(world)
@@ -266,7 +266,7 @@ def test_claims_made_while_this_one_looked_count_against_the_storm_limit() -> No
     world = World(compute=10)
     world.store.put("ha_cluster/config/recovery/limit", "4")
     world.hang("c1", "c2", "c3")
-    means, others = world.means("ha-1"), [("ha-2", "c2"), ("ha-3", "c3")]
+    clients, others = world.clients("ha-1"), [("ha-2", "c2"), ("ha-3", "c3")]
 
     def die(call: tuple[str, ...]) -> None:
         raise Crash
@@ -276,11 +276,11 @@ def test_claims_made_while_this_one_looked_count_against_the_storm_limit() -> No
         while others:
             me, other = others.pop()
             with pytest.raises(Crash):
-                recover_all(world.means(me), [other])
+                recover_all(world.clients(me), [other])
         world.nova.before = lambda call: None
-        return means.sight(node, limit_s)
+        return clients.sight(node, limit_s)
 
-    recover_all(replace(means, sight=slow_sight), ["c1"])
+    recover_all(replace(clients, sight=slow_sight), ["c1"])
     assert [name for name in world.names if world.bmcs[name].commands] == ["c2", "c3"]
     assert the_incident(world).gate is Gate.MAX_FAILED
 

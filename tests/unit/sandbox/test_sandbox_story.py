@@ -11,7 +11,7 @@ from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import IncidentState, ServerProgress, Step
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.sandbox.rehearsal import outcome
-from nova_ha.sandbox.snapshot import Event, Kind, Snapshot, events
+from nova_ha.sandbox.snapshot import Kind, Snapshot, TimelineEvent, events
 from nova_ha.sandbox.timeline import timeline
 
 VOTES = NodeVotes({"ha-1": 1, "ha-2": 0}, {"ha-1": "timed out"})
@@ -57,7 +57,7 @@ def test_only_new_steps_are_told_with_the_time_at_which_they_happened() -> None:
     )
     before = a_snapshot(incident=an_incident(steps=(first,)))
     now = a_snapshot(at=after(9), incident=an_incident(steps=(first, second)))
-    assert list(events(before, now)) == [Event(after(2), "c1", Kind.STEP, "fencing, ha-1: sending")]
+    assert list(events(before, now)) == [TimelineEvent(after(2), "c1", Kind.STEP, "fencing, ha-1: sending")]
 
 
 def test_another_incident_of_the_same_node_is_told_from_its_beginning() -> None:
@@ -108,10 +108,10 @@ def test_how_a_node_stands_is_said_in_the_words_of_what_is_expected(snapshot: Sn
 
 def test_the_times_by_step_add_up_and_leave_out_what_was_not_reached() -> None:
     history = [
-        Event(after(4), "c1", Kind.INTERVAL, ""),
-        Event(after(9), "c1", Kind.INTERVAL, ""),
-        Event(after(14), "c1", Kind.FAILED, ""),
-        Event(after(1), "another", Kind.FAILED, ""),
+        TimelineEvent(after(4), "c1", Kind.INTERVAL, ""),
+        TimelineEvent(after(9), "c1", Kind.INTERVAL, ""),
+        TimelineEvent(after(14), "c1", Kind.FAILED, ""),
+        TimelineEvent(after(1), "another", Kind.FAILED, ""),
     ]
     steps = (
         Step(after(15), IncidentState.CLAIMED, "ha-1", ""),

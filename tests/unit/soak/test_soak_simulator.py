@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from nova_ha.sandbox.nova.http import Answer, Request
+from nova_ha.sandbox.nova.http import Request, Response
 from nova_ha.sandbox.nova.simulator import NovaSimulator
 
 
@@ -20,7 +20,7 @@ def nova() -> NovaSimulator:
 
 
 def ask(nova: NovaSimulator, method: str, path: str) -> Any:
-    answer: Answer = nova.respond(Request(method, path, {}, None, {}, "http://nova"))
+    answer: Response = nova.respond(Request(method, path, {}, None, {}, "http://nova"))
     assert answer.status < 300, answer
     return answer.body
 

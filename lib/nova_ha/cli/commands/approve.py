@@ -24,7 +24,7 @@ GATES = click.Choice([gate.value for gate in APPROVABLE])
 @record_options
 @pass_clients
 def approve(
-    means: Clients,
+    clients: Clients,
     /,
     names: tuple[str, ...],
     gates: tuple[str, ...],
@@ -44,8 +44,8 @@ def approve(
     from nova_ha.recovery import operator
 
     chosen = [Gate(name) for name in gates] or APPROVED_BY_DEFAULT
-    end = end_of(means.clock.now(), span, until)
-    done = operator.approve(means.store(), means.clock, names, by=by, why=why, until=end, gates=chosen)
+    end = end_of(clients.clock.now(), span, until)
+    done = operator.approve(clients.store(), clients.clock, names, by=by, why=why, until=end, gates=chosen)
     passed = ", ".join(gate.value for gate in done.gates)
     say(f"{', '.join(done.nodes)}: {passed} may pass until {done.until:%Y-%m-%d %H:%M:%S} UTC")
     for node in done.worked_on:

@@ -31,13 +31,13 @@ option_argument = click.argument("option", metavar="OPTION", shell_complete=comp
 @config.command("list")
 @json_option
 @pass_clients
-def list_options(means: Clients, as_json: bool) -> None:
+def list_options(clients: Clients, as_json: bool) -> None:
     """List every option with its value, its default and its meaning.
 
     \b
       nova-ha config list
     """
-    rows = _options(means)
+    rows = _options(clients)
     if as_json:
         return print_json(rows)
     return print_table(("option", "value", "default", "meaning"), [[str(cell) for cell in r.values()] for r in rows])
@@ -46,7 +46,7 @@ def list_options(means: Clients, as_json: bool) -> None:
 @config.command("get")
 @option_argument
 @pass_clients
-def get(means: Clients, option: str) -> None:
+def get(clients: Clients, option: str) -> None:
     """Print the value of OPTION, for scripts.
 
     \b
@@ -54,7 +54,7 @@ def get(means: Clients, option: str) -> None:
     """
     from nova_ha.cluster.registry import Unacceptable
 
-    for row in _options(means):
+    for row in _options(clients):
         if row["option"] == option:
             return say(row["value"])
     raise Unacceptable(f"{option!r} is not an option", remedy="see `nova-ha config list`")
@@ -65,7 +65,7 @@ def get(means: Clients, option: str) -> None:
 @click.argument("value", required=False)
 @click.option("--default", "to_default", is_flag=True, help="Remove the key, so that the default applies.")
 @pass_clients
-def set_value(means: Clients, option: str, value: str | None, to_default: bool) -> None:
+def set_value(clients: Clients, option: str, value: str | None, to_default: bool) -> None:
     """Set OPTION to VALUE; refused where the policy as a whole would be dangerous.
 
     \b
@@ -76,14 +76,14 @@ def set_value(means: Clients, option: str, value: str | None, to_default: bool) 
 
     if (value is None) != to_default:
         raise click.UsageError("give either a VALUE or --default")
-    set_option(means.store(), option, value)
+    set_option(clients.store(), option, value)
     say(f"{option} is {'at its default' if to_default else value}")
 
 
 @config.command("check")
 @json_option
 @pass_clients
-def check(means: Clients, as_json: bool) -> int:
+def check(clients: Clients, as_json: bool) -> int:
     """Print every mistake in the policy and in the nodes' keys, with what mends it; exit 1 where there is one.
 
     \b
@@ -92,7 +92,7 @@ def check(means: Clients, as_json: bool) -> int:
     from nova_ha.cli.views.remedies import mending
     from nova_ha.cluster.view import read_view
 
-    problems = _problems(read_view(means.store()))
+    problems = _problems(read_view(clients.store()))
     if as_json:
         print_json([{"key": p.key, "problem": p.what, "remedy": mending(p)} for p in problems])
     else:
@@ -110,11 +110,11 @@ def _problems(view: ClusterView) -> list[Any]:
     return list(dict.fromkeys([*view.policy_problems, *nodes, *incidents, *semaphore]))
 
 
-def _options(means: Clients) -> list[dict[str, Any]]:
+def _options(clients: Clients) -> list[dict[str, Any]]:
     from nova_ha.cluster.policy import OPTIONS, option_text
     from nova_ha.cluster.schema import CONFIG, PAUSED
 
-    store = means.store()
+    store = clients.store()
     # A token without rights is given an empty list, and is refused only a single key.
     store.get(PAUSED)
     present = {entry.key.removeprefix(CONFIG): entry.value for entry in store.list(CONFIG)}

@@ -20,7 +20,7 @@ from nova_ha.cli.words import end_of
 @record_options
 @pass_clients
 def confirm_off(
-    means: Clients, /, name: str, yes: bool, span: timedelta | None, until: datetime | None, why: str, by: str
+    clients: Clients, /, name: str, yes: bool, span: timedelta | None, until: datetime | None, why: str, by: str
 ) -> None:
     """Vouch that the power of NODE is off, and stays off: its servers are then started elsewhere.
 
@@ -33,6 +33,6 @@ def confirm_off(
 
     if not yes and sys.stdin is not None and sys.stdin.isatty():
         click.confirm(f"Is the power of {name} off, and does it stay off?", abort=True, err=True)
-    end = end_of(means.clock.now(), span, until)
-    receipt = operator.confirm_off(means.store(), means.clock, name, by=by, why=why, until=end)
+    end = end_of(clients.clock.now(), span, until)
+    receipt = operator.confirm_off(clients.store(), clients.clock, name, by=by, why=why, until=end)
     say(f"{name} is off by the word of {receipt.by} until {receipt.until:%Y-%m-%d %H:%M:%S} UTC: it goes on")

@@ -22,7 +22,7 @@ COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.BAD: "red"}
 @click.option("--quiet", is_flag=True, help="Print only what is not well.")
 @json_option
 @pass_clients
-def doctor(means: Clients, /, record: bool, quiet: bool, as_json: bool) -> int:
+def doctor(clients: Clients, /, record: bool, quiet: bool, as_json: bool) -> int:
     """Try everything that a recovery would need, from here, and change nothing: Consul, rights, keys, observers, a
     login at every host and every BMC with its identity, Nova, room on the HA nodes. Exit 1 where something is bad.
 
@@ -32,7 +32,7 @@ def doctor(means: Clients, /, record: bool, quiet: bool, as_json: bool) -> int:
       nova-ha doctor
       nova-ha doctor --record
     """
-    found = _shown_findings(means, record)
+    found = _shown_findings(clients, record)
     if as_json:
         print_json([_values(finding) for finding in found])
     else:
@@ -43,11 +43,11 @@ def doctor(means: Clients, /, record: bool, quiet: bool, as_json: bool) -> int:
     return ExitCode.FAILED if any(finding.level is Level.BAD for finding in found) else ExitCode.DONE
 
 
-def _shown_findings(means: Clients, record: bool) -> list[Finding]:
+def _shown_findings(clients: Clients, record: bool) -> list[Finding]:
     from nova_ha.cli.doctor.examination import examine
 
     with _progress() as done:
-        return examine(means, record=record, done=done)
+        return examine(clients, record=record, done=done)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ HEADS = ("gate", "is", "evidence", "what helps")
 @click.argument("name", metavar="NODE", shell_complete=complete_compute_node)
 @json_option
 @pass_clients
-def explain(means: Clients, /, name: str, as_json: bool) -> None:
+def explain(clients: Clients, /, name: str, as_json: bool) -> None:
     """Say why NODE is, or is not, taken for failed: the observers' votes, and each gate with its evidence.
 
     For a node that has failed, `nova-ha plan NODE` says what its recovery waits for.
@@ -25,7 +25,7 @@ def explain(means: Clients, /, name: str, as_json: bool) -> None:
     """
     from nova_ha.cli.views.explain import explanation
 
-    values = explanation(means, name)
+    values = explanation(clients, name)
     if as_json:
         return print_json(values)
     say(values["words"])

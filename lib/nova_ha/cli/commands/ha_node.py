@@ -12,7 +12,7 @@ from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
 from nova_ha.cli.output import json_option, note, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from nova_ha.cli.overview import Look
+    from nova_ha.cli.overview import Overview
     from nova_ha.cluster.node import HANode
 
 
@@ -42,7 +42,7 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_h
 @click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]")
 @click.option("--reserve", is_flag=True, help="Disable its nova-compute: it is kept free for recoveries.")
 @pass_clients
-def add(means: Clients, name: str, nova_host: str | None, reserve: bool) -> None:
+def add(clients: Clients, name: str, nova_host: str | None, reserve: bool) -> None:
     """Register NODE, by the name of its node in Consul; its agent loads consul.d/ha-node.hcl.
 
     With --reserve its nova-compute is disabled with a reason of ours; a recovery enables it again, and no other one.
@@ -55,19 +55,19 @@ def add(means: Clients, name: str, nova_host: str | None, reserve: bool) -> None
     from nova_ha.cli.reserve import reserve_host
     from nova_ha.cluster.registry import add_ha_node
 
-    store = means.store()
+    store = clients.store()
     is_new = add_ha_node(store, name, nova_host)
     say(f"{name} is {'registered' if is_new else 'changed'}")
     for text in _advice(store, name):
         note(f"Note: {text}")
     if reserve:
-        say(reserve_host(store, means.compute(), name))
+        say(reserve_host(store, clients.compute(), name))
 
 
 @click.command("list")
 @json_option
 @pass_clients
-def list_nodes(means: Clients, as_json: bool) -> None:
+def list_nodes(clients: Clients, as_json: bool) -> None:
     """List the HA nodes: whether they observe, and what they are in use for.
 
     \b
@@ -76,7 +76,7 @@ def list_nodes(means: Clients, as_json: bool) -> None:
     from nova_ha.cli.overview import look, observing
     from nova_ha.cli.views.status import in_use_words
 
-    seen = look(means.store(), means.clock.now())
+    seen = look(clients.store(), clients.clock.now())
     if as_json:
         return print_json([_values(seen, found) for found in seen.view.ha_nodes.values()])
     rows = [
@@ -96,7 +96,7 @@ def list_nodes(means: Clients, as_json: bool) -> None:
 @node_argument
 @json_option
 @pass_clients
-def show(means: Clients, name: str, as_json: bool) -> None:
+def show(clients: Clients, name: str, as_json: bool) -> None:
     """Show everything that is known of NODE.
 
     \b
@@ -105,7 +105,7 @@ def show(means: Clients, name: str, as_json: bool) -> None:
     from nova_ha.cli.overview import look
     from nova_ha.cluster.registry import existing_ha_node
 
-    seen = look(means.store(), means.clock.now())
+    seen = look(clients.store(), clients.clock.now())
     values = _values(seen, existing_ha_node(seen.view, name))
     if as_json:
         return print_json(values)
@@ -115,7 +115,7 @@ def show(means: Clients, name: str, as_json: bool) -> None:
 @click.command("remove")
 @node_argument
 @pass_clients
-def remove(means: Clients, name: str) -> None:
+def remove(clients: Clients, name: str) -> None:
     """Forget NODE: it has no vote any more. Refused while it is in use, or where the quorum could not be met.
 
     \b
@@ -123,7 +123,7 @@ def remove(means: Clients, name: str) -> None:
     """
     from nova_ha.cluster.registry import remove_ha_node
 
-    remove_ha_node(means.store(), name)
+    remove_ha_node(clients.store(), name)
     say(f"{name} is removed")
 
 
@@ -143,7 +143,7 @@ def _advice(store: Any, name: str) -> list[str]:
     return found
 
 
-def _values(seen: Look, found: HANode) -> dict[str, Any]:
+def _values(seen: Overview, found: HANode) -> dict[str, Any]:
     from nova_ha.cli.views.status import ha_values
 
     return ha_values(seen, found)

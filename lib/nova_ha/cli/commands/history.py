@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @click.option("-n", "--last", "most", type=click.IntRange(1), default=50, show_default=True, help="At most so many.")
 @json_option
 @pass_clients
-def history(means: Clients, /, name: str | None, started: str | None, listed: bool, most: int, as_json: bool) -> None:
+def history(
+    clients: Clients, /, name: str | None, started: str | None, listed: bool, most: int, as_json: bool
+) -> None:
     """List the incidents, oldest first; or with NODE tell its open or last one: steps, fence receipt, servers.
 
     \b
@@ -35,17 +37,17 @@ def history(means: Clients, /, name: str | None, started: str | None, listed: bo
     """
     if name is None and (started or listed):
         raise click.UsageError("--started and --list need a NODE")
-    incidents = _incidents(means, name)
+    incidents = _incidents(clients, name)
     if name is None or listed:
-        return _print_list(incidents[-most:], means.clock.now(), as_json)
-    return _print_one(_chosen(incidents, name, started), means.clock.now(), as_json)
+        return _print_list(incidents[-most:], clients.clock.now(), as_json)
+    return _print_one(_chosen(incidents, name, started), clients.clock.now(), as_json)
 
 
-def _incidents(means: Clients, name: str | None) -> list[Incident]:
+def _incidents(clients: Clients, name: str | None) -> list[Incident]:
     from nova_ha.cli.incidents import open_incidents, past_incidents
     from nova_ha.cluster.view import read_view
 
-    store = means.store()
+    store = clients.store()
     past, bad_past = past_incidents(store, name)
     opened, bad_open = open_incidents(read_view(store), name)
     for problem in (*bad_past, *bad_open):

@@ -19,7 +19,7 @@ from nova_ha.cli.words import end_of
 @record_options
 @pass_clients
 def maintenance(
-    means: Clients, /, name: str, end: bool, span: timedelta | None, until: datetime | None, why: str, by: str
+    clients: Clients, /, name: str, end: bool, span: timedelta | None, until: datetime | None, why: str, by: str
 ) -> None:
     """Neither count nor fence NODE until the maintenance ends; it ends by itself.
 
@@ -30,8 +30,8 @@ def maintenance(
     from nova_ha.recovery import operator
 
     if end:
-        ended = operator.end_maintenance(means.store(), means.clock, name)
+        ended = operator.end_maintenance(clients.store(), clients.clock, name)
         return say(f"{name} is watched again" if ended else f"{name} was not in maintenance")
-    limit = end_of(means.clock.now(), span, until) or means.clock.now() + timedelta(hours=2)
-    wanted = operator.maintenance(means.store(), means.clock, name, until=limit, by=by, why=why)
+    limit = end_of(clients.clock.now(), span, until) or clients.clock.now() + timedelta(hours=2)
+    wanted = operator.maintenance(clients.store(), clients.clock, name, until=limit, by=by, why=why)
     return say(f"{name} is in maintenance until {wanted.until:%Y-%m-%d %H:%M:%S} UTC")

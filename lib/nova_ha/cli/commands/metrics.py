@@ -9,7 +9,7 @@ from nova_ha.cli.clients import Clients, pass_clients
 
 @click.command("metrics")
 @pass_clients
-def metrics(means: Clients) -> None:
+def metrics(clients: Clients) -> None:
     """Print figures in Prometheus' text format, read once from Consul: for node_exporter's textfile collector.
 
     \b
@@ -20,6 +20,6 @@ def metrics(means: Clients) -> None:
     from nova_ha.cli.overview import look
     from nova_ha.cli.views.metrics import figures, text
 
-    store = means.store()
-    seen = look(store, means.clock.now())
+    store = clients.store()
+    seen = look(store, clients.clock.now())
     click.echo(text(figures(seen, latest_incidents(store, seen.view))), nl=False)

@@ -52,7 +52,7 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_c
 @settings_options
 @click.option("--no-probe", is_flag=True, help="Do not ask the host and its BMC for their identities.")
 @pass_clients
-def add(means: Clients, /, name: str, no_probe: bool, **given: Any) -> None:
+def add(clients: Clients, /, name: str, no_probe: bool, **given: Any) -> None:
     """Register NODE, by the name of its node in Consul; or change the given settings of a registered one.
 
     Nothing is written unless everything is good. The SSH host key and the BMC's identity are read and recorded, so
@@ -66,12 +66,12 @@ def add(means: Clients, /, name: str, no_probe: bool, **given: Any) -> None:
     """
     from nova_ha.cluster import registry
 
-    store = means.store()
+    store = clients.store()
     known = bool(store.keys(f"ha_cluster/compute_nodes/{name}/"))
     settings = settings_from(given, ask=not known)
     change = registry.plan_compute_node(store, name, settings)
     if not no_probe:
-        change = _identified(means, change, settings, renew=False)
+        change = _identified(clients, change, settings, renew=False)
     registry.write(store, change)
     say(f"{name} is {'registered' if change.is_new else 'changed'}")
 
@@ -81,7 +81,7 @@ def add(means: Clients, /, name: str, no_probe: bool, **given: Any) -> None:
 @settings_options
 @click.option("--probe", is_flag=True, help="Read and record the host key and the BMC's identity anew.")
 @pass_clients
-def set_node(means: Clients, /, name: str, probe: bool, **given: Any) -> None:
+def set_node(clients: Clients, /, name: str, probe: bool, **given: Any) -> None:
     """Change the given settings of NODE; an empty value removes its key, so that the default applies.
 
     \b
@@ -91,12 +91,12 @@ def set_node(means: Clients, /, name: str, probe: bool, **given: Any) -> None:
     from nova_ha.cluster import registry
     from nova_ha.cluster.view import read_view
 
-    store = means.store()
+    store = clients.store()
     registry.existing_compute_node(read_view(store), name)
     settings = settings_from(given, ask=False)
     change = registry.plan_compute_node(store, name, settings, adding=False)
     if probe:
-        change = _identified(means, change, settings, renew=True)
+        change = _identified(clients, change, settings, renew=True)
     registry.write(store, change)
     say(f"{name} is {'changed' if change.operations else 'as it was'}")
 
@@ -104,7 +104,7 @@ def set_node(means: Clients, /, name: str, probe: bool, **given: Any) -> None:
 @click.command("list")
 @json_option
 @pass_clients
-def list_nodes(means: Clients, as_json: bool) -> None:
+def list_nodes(clients: Clients, as_json: bool) -> None:
     """List the compute nodes with their settings; `nova-ha status` shows how they stand.
 
     \b
@@ -112,7 +112,7 @@ def list_nodes(means: Clients, as_json: bool) -> None:
     """
     from nova_ha.cluster.view import read_view
 
-    view = read_view(means.store())
+    view = read_view(clients.store())
     if as_json:
         return print_json([_values(view, found) for found in view.compute_nodes.values()])
     rows = [_row(view, found) for found in view.compute_nodes.values()]
@@ -123,7 +123,7 @@ def list_nodes(means: Clients, as_json: bool) -> None:
 @node_argument
 @json_option
 @pass_clients
-def show(means: Clients, name: str, as_json: bool) -> None:
+def show(clients: Clients, name: str, as_json: bool) -> None:
     """Show everything that is known of NODE, and every problem with its keys. Passwords are never shown.
 
     \b
@@ -132,7 +132,7 @@ def show(means: Clients, name: str, as_json: bool) -> None:
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
 
-    view = read_view(means.store())
+    view = read_view(clients.store())
     values = _values(view, existing_compute_node(view, name))
     if as_json:
         return print_json(values)
@@ -147,7 +147,7 @@ def show(means: Clients, name: str, as_json: bool) -> None:
 @click.command("remove")
 @node_argument
 @pass_clients
-def remove(means: Clients, name: str) -> None:
+def remove(clients: Clients, name: str) -> None:
     """Forget NODE and its settings; its history stays. Refused while it is failed or has an open incident.
 
     \b
@@ -155,7 +155,7 @@ def remove(means: Clients, name: str) -> None:
     """
     from nova_ha.cluster.registry import remove_compute_node
 
-    remove_compute_node(means.store(), name)
+    remove_compute_node(clients.store(), name)
     say(f"{name} is removed")
 
 
@@ -172,7 +172,7 @@ def acl(name: str) -> None:
     click.echo(compute_node_rules(name), nl=False)
 
 
-def _identified(means: Clients, change: Change, settings: Any, *, renew: bool) -> Change:
+def _identified(clients: Clients, change: Change, settings: Any, *, renew: bool) -> Change:
     """Return the change with the identities that the host and its BMC show; says on standard error what it lacks."""
     from nova_ha.cli.identify import identities
     from nova_ha.cluster.registry import plan_compute_node
@@ -181,7 +181,7 @@ def _identified(means: Clients, change: Change, settings: Any, *, renew: bool) -
     for trouble in found.troubles:
         note(f"Warning: {change.node.name}: {trouble}; `nova-ha doctor --record` tries again")
     complete = dataclasses.replace(settings, **found.settings)
-    return plan_compute_node(means.store(), change.node.name, complete, adding=not renew)
+    return plan_compute_node(clients.store(), change.node.name, complete, adding=not renew)
 
 
 def _row(view: ClusterView, found: ComputeNode) -> tuple[str, ...]:

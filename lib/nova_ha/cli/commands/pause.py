@@ -12,7 +12,7 @@ from nova_ha.cli.output import say
 @click.command("pause")
 @record_options
 @pass_clients
-def pause(means: Clients, why: str, by: str) -> None:
+def pause(clients: Clients, why: str, by: str) -> None:
     """Stop all automatic action: nothing is set failed, and drivers stop before their next step with an effect.
 
     \b
@@ -20,5 +20,5 @@ def pause(means: Clients, why: str, by: str) -> None:
     """
     from nova_ha.recovery import operator
 
-    present, is_new = operator.pause(means.store(), means.clock, by=by, why=why)
+    present, is_new = operator.pause(clients.store(), clients.clock, by=by, why=why)
     say(f"{'paused' if is_new else 'paused already'} by {present.by} since {present.since}: {present.why}")

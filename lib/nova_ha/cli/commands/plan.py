@@ -13,7 +13,7 @@ from nova_ha.cli.output import json_option, print_json, print_table, say
 @click.argument("name", metavar="NODE", shell_complete=complete_compute_node)
 @json_option
 @pass_clients
-def plan(means: Clients, /, name: str, as_json: bool) -> None:
+def plan(clients: Clients, /, name: str, as_json: bool) -> None:
     """Say what a recovery of NODE would find and do now, as seen from the local HA node; nothing is changed.
 
     Each gate with its evidence, how the power would be cut, where servers would go and what room is there, and what
@@ -24,7 +24,7 @@ def plan(means: Clients, /, name: str, as_json: bool) -> None:
     """
     from nova_ha.cli.views.plan import planned
 
-    values = planned(means, name)
+    values = planned(clients, name)
     if as_json:
         return print_json(values)
     say(f"{name}: {values['duty']}")

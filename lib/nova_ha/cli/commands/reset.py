@@ -13,7 +13,7 @@ from nova_ha.cli.output import note, say
 @node_argument
 @by_option
 @pass_clients
-def reset(means: Clients, /, name: str, by: str) -> None:
+def reset(clients: Clients, /, name: str, by: str) -> None:
     """Take the repaired NODE back: it is watched again, and Nova schedules to it.
 
     The host must answer, and its nova-compute must have been restarted: that removes what was evacuated. Waits up to
@@ -25,7 +25,7 @@ def reset(means: Clients, /, name: str, by: str) -> None:
     """
     from nova_ha.recovery.reset import reset as take_back
 
-    tools = means.recovery()
+    tools = clients.recovery()
     compute = tools.compute()
     done = take_back(tools.store, tools.clock, name, compute, tools.sight, by=by, progress=note)
     old = f"; the incident of {done.archived} is in the history" if done.archived else ""

@@ -10,7 +10,7 @@ from nova_ha.cli.output import say
 
 @click.command("resume")
 @pass_clients
-def resume(means: Clients) -> None:
+def resume(clients: Clients) -> None:
     """Go on after a pause: what is due begins at once.
 
     \b
@@ -18,5 +18,5 @@ def resume(means: Clients) -> None:
     """
     from nova_ha.recovery import operator
 
-    ended = operator.resume(means.store())
+    ended = operator.resume(clients.store())
     say(f"resumed; it was paused by {ended.by} since {ended.since}" if ended else "it was not paused")

@@ -13,7 +13,7 @@ from nova_ha.cli.output import say
 @node_argument
 @by_option
 @pass_clients
-def retry(means: Clients, /, name: str, by: str) -> None:
+def retry(clients: Clients, /, name: str, by: str) -> None:
     """Recover the failed NODE in a new incident, with a fresh fence, for what is left on it.
 
     \b
@@ -21,6 +21,6 @@ def retry(means: Clients, /, name: str, by: str) -> None:
     """
     from nova_ha.recovery import operator
 
-    done = operator.retry(means.store(), means.clock, name, by=by)
+    done = operator.retry(clients.store(), clients.clock, name, by=by)
     old = f"; the incident of {done.archived} is in the history" if done.archived else ""
     say(f"{name} is to be recovered anew{old}")

@@ -15,7 +15,7 @@ from nova_ha.printable import printable
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from nova_ha.cli.overview import Look
+    from nova_ha.cli.overview import Overview
     from nova_ha.cli.views.status import Board
 
 PERIOD_S = 1.0
@@ -29,7 +29,7 @@ ROOM_FOR_WORDS = 40
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @json_option
 @pass_clients
-def status(means: Clients, watch: bool, as_json: bool) -> None:
+def status(clients: Clients, watch: bool, as_json: bool) -> None:
     """Show how every compute node and HA node stands, and what waits for you.
 
     A node that needs you has the command that helps beside it. In a pipe, --watch prints a line for each change.
@@ -41,8 +41,8 @@ def status(means: Clients, watch: bool, as_json: bool) -> None:
     if watch and as_json:
         raise click.UsageError("--watch and --json exclude each other")
     if watch:
-        return _watch(means)
-    look = _look(means)
+        return _watch(clients)
+    look = _look(clients)
     if as_json:
         from nova_ha.cli.views.status import as_values
 
@@ -50,13 +50,13 @@ def status(means: Clients, watch: bool, as_json: bool) -> None:
     return _print(look)
 
 
-def _look(means: Clients) -> Look:
+def _look(clients: Clients) -> Overview:
     from nova_ha.cli.overview import look
 
-    return look(means.store(), means.clock.now())
+    return look(clients.store(), clients.clock.now())
 
 
-def _print(look: Look) -> None:
+def _print(look: Overview) -> None:
     from nova_ha.cli.views.status import board
 
     shown = board(look)
@@ -80,14 +80,14 @@ def plain_lines(shown: Board) -> list[str]:
     return lines
 
 
-def _watch(means: Clients) -> None:
+def _watch(clients: Clients) -> None:
     if sys.stdout is not None and sys.stdout.isatty():
-        _watch_live(means)
+        _watch_live(clients)
     else:
-        _watch_lines(means)
+        _watch_lines(clients)
 
 
-def _watch_live(means: Clients) -> None:
+def _watch_live(clients: Clients) -> None:
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -100,14 +100,14 @@ def _watch_live(means: Clients) -> None:
     with Live(last, console=console, auto_refresh=False, screen=True) as live:
         while True:
             try:
-                last = _rendered(board(_look(means)), console.width)
+                last = _rendered(board(_look(clients)), console.width)
                 live.update(last, refresh=True)
             except HAError as error:
                 live.update(Group(Text(f"{error} (what is below is old)", "bold red"), last), refresh=True)
-            means.clock.sleep(PERIOD_S)
+            clients.clock.sleep(PERIOD_S)
 
 
-def _watch_lines(means: Clients) -> None:
+def _watch_lines(clients: Clients) -> None:
     """Print each compute node's line when it changes: what a log, or a test, can follow."""
     from nova_ha.cli.views.status import board
     from nova_ha.errors import HAError
@@ -115,15 +115,15 @@ def _watch_lines(means: Clients) -> None:
     before: set[str] = set()
     while True:
         try:
-            look = _look(means)
+            look = _look(clients)
             now = _change_lines(board(look))
         except HAError as error:
             now = [str(error)]
         for line in now:
             if line not in before:
-                click.echo(f"{means.clock.now():%Y-%m-%dT%H:%M:%SZ} {printable(line)}")
+                click.echo(f"{clients.clock.now():%Y-%m-%dT%H:%M:%SZ} {printable(line)}")
         before = set(now)
-        means.clock.sleep(PERIOD_S)
+        clients.clock.sleep(PERIOD_S)
 
 
 def _change_lines(shown: Board) -> list[str]:

@@ -8,7 +8,7 @@ from functools import cache
 from nova_ha.cli import agent_files
 from nova_ha.cli.agent_files import Source
 from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
-from nova_ha.cli.overview import Look
+from nova_ha.cli.overview import Overview
 from nova_ha.cluster.agent import CHECKS_OF_AGENT, SELF, Comparison, Deviation, compare, seconds
 from nova_ha.consul.store import Store
 from nova_ha.errors import ConsulError
@@ -25,7 +25,7 @@ UNKNOWN_FILE = (
 FindSources = Callable[[str, str], Sequence[Source] | None]
 
 
-def agent_findings(store: Store, look: Look, find: FindSources = agent_files.sources) -> Iterator[Finding]:
+def agent_findings(store: Store, look: Overview, find: FindSources = agent_files.sources) -> Iterator[Finding]:
     """Yield what deviates, and how it runs; nothing where the agent's node is no HA node, or is not known.
 
     Raises ConsulError where Consul stops answering.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
-from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.overview import Overview, observing
 from nova_ha.cli.views.remedies import mending
 from nova_ha.cluster.schema import (
     COMPUTE_NODES,
@@ -61,7 +61,7 @@ def rights(node: str) -> Sequence[Right]:
     )
 
 
-def consul_findings(store: Store, look: Look) -> Iterator[Finding]:
+def consul_findings(store: Store, look: Overview) -> Iterator[Finding]:
     """Yield all of it. Raises ConsulError where Consul stops answering."""
     yield from _servers(store)
     try:
@@ -87,7 +87,7 @@ def _servers(store: Store) -> Iterator[Finding]:
         yield ok(AREA, "servers", words)
 
 
-def _own_node(look: Look, node: str) -> Finding:
+def _own_node(look: Overview, node: str) -> Finding:
     if node in look.view.ha_nodes:
         return ok(AREA, node, "the local agent's node is an HA node")
     words = "the local agent's node is no HA node: what follows is seen from here, and not from one"
@@ -121,7 +121,7 @@ def allowances(store: Store, wanted: Sequence[Right]) -> list[bool] | str:
     return [bool(row.get("Allow")) for row in json.loads(answer.body)]
 
 
-def _keys(look: Look) -> Iterator[Finding]:
+def _keys(look: Overview) -> Iterator[Finding]:
     view = look.view
     problems = [*view.policy_problems, *(p for name in sorted(view.problems) for p in view.problems_of(name))]
     problems += [found.problem for found in view.incidents.values() if found.problem]
@@ -138,7 +138,7 @@ def _keys(look: Look) -> Iterator[Finding]:
         yield warning("keys", PAUSED, "nothing acts", "`nova-ha resume`")
 
 
-def _observers(look: Look) -> Iterator[Finding]:
+def _observers(look: Overview) -> Iterator[Finding]:
     if look.votes is None:
         yield bad("observers", "all", look.trouble, POLICY_OF)
         return

@@ -12,7 +12,7 @@ from nova_ha.cli.doctor.finding import Finding, bad, ok
 from nova_ha.errors import ConsulError, HAError
 
 if TYPE_CHECKING:
-    from nova_ha.cli.overview import Look
+    from nova_ha.cli.overview import Overview
     from nova_ha.cluster.registry import NodeSettings
     from nova_ha.consul.store import Store
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Examination = Callable[[], Sequence[Finding]]
 
 
-def examine(means: Clients, *, record: bool, done: Callable[[str], None] = lambda area: None) -> list[Finding]:
+def examine(clients: Clients, *, record: bool, done: Callable[[str], None] = lambda area: None) -> list[Finding]:
     """Try it all and return the findings by area; `done` is told each area that has ended.
 
     Nothing is raised: what cannot be tried is a finding.
@@ -28,9 +28,9 @@ def examine(means: Clients, *, record: bool, done: Callable[[str], None] = lambd
     from nova_ha.cli.doctor.consul import consul_findings, unreadable
     from nova_ha.cli.overview import look
 
-    store = means.store()
+    store = clients.store()
     try:
-        seen = look(store, means.clock.now())
+        seen = look(store, clients.clock.now())
     except ConsulError as error:
         return list(unreadable(store, error))
     settings: dict[str, NodeSettings] = {}
@@ -40,7 +40,7 @@ def examine(means: Clients, *, record: bool, done: Callable[[str], None] = lambd
     areas: Mapping[str, Examination] = {
         "Consul": lambda: [*consul_findings(store, seen), *_agent(store, seen)],
         "BMC": lambda: _bmc(seen, settings, record),
-        "Nova": lambda: _nova(means, seen),
+        "Nova": lambda: _nova(clients, seen),
     }
     found = _all_at_once(areas, done)
     return [*logins, *found] + [_recorded(store, name, wanted) for name, wanted in settings.items()]
@@ -63,20 +63,20 @@ def _all_at_once(areas: Mapping[str, Examination], done: Callable[[str], None]) 
     return [finding for area in areas for finding in found[area]]
 
 
-def _agent(store: Store, seen: Look) -> Sequence[Finding]:
+def _agent(store: Store, seen: Overview) -> Sequence[Finding]:
     from nova_ha.cli.doctor.agent import agent_findings
 
     # Of its own: what the agent does not tell takes nothing from the other findings about Consul.
     return _tried("Consul", lambda: list(agent_findings(store, seen)))
 
 
-def _ssh(seen: Look) -> list[Finding]:
+def _ssh(seen: Overview) -> list[Finding]:
     from nova_ha.cli.doctor.hosts import ssh_findings
 
     return list(ssh_findings(seen.view))
 
 
-def _bmc(seen: Look, settings: dict[str, NodeSettings], record: bool) -> list[Finding]:
+def _bmc(seen: Overview, settings: dict[str, NodeSettings], record: bool) -> list[Finding]:
     """Return the BMCs' findings; with `record`, put into `settings` what can be recorded of the hosts."""
     from nova_ha.cli.doctor.hosts import bmc_findings, missing_host_keys, to_record
 
@@ -87,10 +87,10 @@ def _bmc(seen: Look, settings: dict[str, NodeSettings], record: bool) -> list[Fi
     return found
 
 
-def _nova(means: Clients, seen: Look) -> list[Finding]:
+def _nova(clients: Clients, seen: Overview) -> list[Finding]:
     from nova_ha.cli.doctor.nova import nova_findings
 
-    return list(nova_findings(means.compute(), seen.view))
+    return list(nova_findings(clients.compute(), seen.view))
 
 
 def _recorded(store: Store, name: str, wanted: NodeSettings) -> Finding:

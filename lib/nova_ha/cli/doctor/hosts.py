@@ -24,7 +24,7 @@ KEYS_AT_ONCE = 16
 def ssh_findings(view: ClusterView) -> Iterator[Finding]:
     """Log in to every node, twice where that was not clear, and yield how it went."""
     from nova_ha.probe.sighting import State
-    from nova_ha.probe.ssh import sweep
+    from nova_ha.probe.ssh_sweep import sweep
 
     nodes = {name: node.ssh for name, node in view.compute_nodes.items()}
     found = dict(sweep(nodes, SSH_DEADLINE_S))
@@ -53,8 +53,8 @@ def _ssh_remedy(name: str, seen: Sighting) -> str:
 def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
     """Read power and identity at every BMC; return the findings, and the identities of those that show one."""
     from nova_ha.power import BMCAddress
+    from nova_ha.power.bmc_sweep import sweep
     from nova_ha.power.identity import Match, compared
-    from nova_ha.power.sweep import sweep
 
     bmcs = {name: node.bmc for name, node in view.compute_nodes.items() if node.bmc}
     addresses = {n: BMCAddress(b.driver, b.ip, b.port, b.user, b.password, b.tls) for n, b in bmcs.items()}

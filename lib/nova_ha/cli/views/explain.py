@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nova_ha.monitor.verdict import Verdict
 
 
-def explanation(means: Clients, name: str) -> dict[str, Any]:
+def explanation(clients: Clients, name: str) -> dict[str, Any]:
     """Return what there is to say, for JSON. Raises ConfigError where the node is not registered."""
     from nova_ha.cli.views.remedies import remedy_in
     from nova_ha.cluster.duty import duty
@@ -21,7 +21,7 @@ def explanation(means: Clients, name: str) -> dict[str, Any]:
     from nova_ha.monitor.gates import gates
     from nova_ha.probe.votes import read_votes
 
-    store, now = means.store(), means.clock.now()
+    store, now = clients.store(), clients.clock.now()
     view = read_view(store)
     node = existing_compute_node(view, name)
     votes = read_votes(store, view)

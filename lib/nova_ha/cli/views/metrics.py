@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.overview import Overview, observing
 from nova_ha.cli.views.history import spent, took
 from nova_ha.cli.views.standing import Condition, standings
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
@@ -34,12 +34,12 @@ def text(figures: Sequence[Figure]) -> str:
     return "".join(f"{line}\n" for figure in figures for line in _lines(figure))
 
 
-def figures(look: Look, latest: Sequence[Incident]) -> list[Figure]:
+def figures(look: Overview, latest: Sequence[Incident]) -> list[Figure]:
     """Return everything that is exposed. `latest` has the last closed incident of each node."""
     return [*_nodes(look), *_ha_nodes(look), *_cluster(look), *_recoveries(look, latest)]
 
 
-def _nodes(look: Look) -> Iterator[Figure]:
+def _nodes(look: Overview) -> Iterator[Figure]:
     nodes = list(look.view.compute_nodes.values())
     found = standings(look.view, look.votes, look.at)
     yield _flags("nova_ha_node_failed", "status/failed of the compute node.", [(n.name, n.failed) for n in nodes])
@@ -70,7 +70,7 @@ def _nodes(look: Look) -> Iterator[Figure]:
     )
 
 
-def _streaks(look: Look) -> list[Sample]:
+def _streaks(look: Overview) -> list[Sample]:
     if look.votes is None:
         return []
     return [
@@ -81,7 +81,7 @@ def _streaks(look: Look) -> list[Sample]:
     ]
 
 
-def _ha_nodes(look: Look) -> Iterator[Figure]:
+def _ha_nodes(look: Overview) -> Iterator[Figure]:
     nodes = list(look.view.ha_nodes.values())
     yield _flags("nova_ha_ha_node_in_use", "status/in_use of the HA node.", [(n.name, n.in_use) for n in nodes])
     if look.votes is not None:
@@ -91,7 +91,7 @@ def _ha_nodes(look: Look) -> Iterator[Figure]:
     yield _single("nova_ha_quorum", "Votes needed.", look.view.quorum)
 
 
-def _cluster(look: Look) -> Iterator[Figure]:
+def _cluster(look: Overview) -> Iterator[Figure]:
     view = look.view
     states = [found.incident.state.value if found.incident else "unreadable" for found in view.incidents.values()]
     known = [state.value for state in IncidentState if state is not IncidentState.FINISHED]
@@ -106,7 +106,7 @@ def _cluster(look: Look) -> Iterator[Figure]:
     yield _single("nova_ha_incidents_closed", "Incidents in the history.", len(view.closed))
 
 
-def _recoveries(look: Look, latest: Sequence[Incident]) -> Iterator[Figure]:
+def _recoveries(look: Overview, latest: Sequence[Incident]) -> Iterator[Figure]:
     def of(incident: Incident, *labels: tuple[str, str]) -> tuple[tuple[str, str], ...]:
         return (("node", incident.node), *labels)
 

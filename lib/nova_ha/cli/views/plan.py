@@ -13,9 +13,9 @@ from nova_ha.cluster.incident import Incident, ServerProgress
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import power_words
 from nova_ha.errors import HAError
+from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait
-from nova_ha.recovery.means import Means
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, rule_for
 
 
@@ -55,9 +55,9 @@ def fence_words(findings: Findings, node: ComputeNode, incident: Incident | None
     )
 
 
-def server_lines(means: Means, findings: Findings, node: ComputeNode) -> list[ServerLine]:
+def server_lines(clients: DriverClients, findings: Findings, node: ComputeNode) -> list[ServerLine]:
     """Return what would be done with each server, in the order of the evacuations. Raises NovaError."""
-    compute = means.compute()
+    compute = clients.compute()
     carries_tag = TagFilter(compute, findings.view.policy.recovery_only_tagged)
     found = [
         (str(server.id), first_progress(server, carries_tag)) for server in compute.servers(node.nova_host or "")
@@ -66,14 +66,14 @@ def server_lines(means: Means, findings: Findings, node: ComputeNode) -> list[Se
     return sorted(lines, key=lambda line: (line.progress.state.final, -line.progress.priority, line.progress.name))
 
 
-def room_words(means: Means, hosts: Sequence[str]) -> Mapping[str, str]:
+def room_words(clients: DriverClients, hosts: Sequence[str]) -> Mapping[str, str]:
     """Return what Placement has free on each host that servers may go to."""
-    return {host: _room(means, host) for host in hosts if host}
+    return {host: _room(clients, host) for host in hosts if host}
 
 
-def _room(means: Means, host: str) -> str:
+def _room(clients: DriverClients, host: str) -> str:
     try:
-        room = means.compute().room(host)
+        room = clients.compute().room(host)
     except HAError as error:
         return f"not known: {error}"
     return ", ".join(f"{amount} {name}" for name, amount in room.items()) or "none recorded"
@@ -86,7 +86,7 @@ def _action(progress: ServerProgress) -> str:
     return Action.EVACUATE.value if rule.action is Action.EVACUATE else rule.action.value
 
 
-def planned(means: Clients, name: str) -> dict[str, Any]:
+def planned(clients: Clients, name: str) -> dict[str, Any]:
     """Return the plan, for JSON. Raises ConfigError where the node is not registered."""
     from nova_ha.cli.views import plan
     from nova_ha.cli.views.remedies import remedy_in
@@ -97,7 +97,7 @@ def planned(means: Clients, name: str) -> dict[str, Any]:
     from nova_ha.recovery.gates import readings, targets_of
     from nova_ha.recovery.last_look import decide
 
-    tools = means.recovery()
+    tools = clients.recovery()
     view = read_view(tools.store)
     node, incident = existing_compute_node(view, name), view.incident(name)
     findings = look(tools, node, view)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.cli.output import ago
-from nova_ha.cli.overview import Look, observing
+from nova_ha.cli.overview import Overview, observing
 from nova_ha.cli.views.remedies import mending
 from nova_ha.cli.views.standing import Condition, Standing, standings
 from nova_ha.cluster.incident import ServerState
@@ -44,7 +44,7 @@ class Board:
     ha_rows: Sequence[Sequence[str]]
 
 
-def board(look: Look) -> Board:
+def board(look: Overview) -> Board:
     """Return what there is to show."""
     found = sorted(standings(look.view, look.votes, look.at), key=lambda s: (URGENCY.index(s.condition), s.node))
     return Board(
@@ -55,7 +55,7 @@ def board(look: Look) -> Board:
     )
 
 
-def _headlines(look: Look, found: Sequence[Standing]) -> list[tuple[str, str]]:
+def _headlines(look: Overview, found: Sequence[Standing]) -> list[tuple[str, str]]:
     lines = [("", summary(found))]
     if look.view.paused:
         pause = look.view.pause
@@ -75,7 +75,7 @@ def _headlines(look: Look, found: Sequence[Standing]) -> list[tuple[str, str]]:
     return lines
 
 
-def _unseen(look: Look) -> list[tuple[str, str]]:
+def _unseen(look: Overview) -> list[tuple[str, str]]:
     if look.votes is None or not look.view.ha_nodes:
         return []
     alive = sum(observing(look.votes, node)[0] is True for node in look.view.ha_nodes.values())
@@ -95,7 +95,7 @@ def summary(found: Sequence[Standing]) -> str:
     return f"{len(found)} compute node{'s' if len(found) > 1 else ''}: {parts}"
 
 
-def _row(look: Look, standing: Standing) -> tuple[str, ...]:
+def _row(look: Overview, standing: Standing) -> tuple[str, ...]:
     words = [standing.words, _progress(look, standing.node), _fence_words(look, standing.node)]
     since = ago(standing.since, look.at) if standing.since else ""
     return (
@@ -107,7 +107,7 @@ def _row(look: Look, standing: Standing) -> tuple[str, ...]:
     )
 
 
-def _progress(look: Look, node: str) -> str:
+def _progress(look: Overview, node: str) -> str:
     incident = look.view.incident(node)
     if incident is None or not incident.servers:
         return ""
@@ -116,7 +116,7 @@ def _progress(look: Look, node: str) -> str:
     return f"{states[ServerState.EVACUATED]} of {len(incident.servers)} servers evacuated{failed}"
 
 
-def _fence_words(look: Look, node: str) -> str:
+def _fence_words(look: Overview, node: str) -> str:
     seen = (look.unfenceable or {}).get(node)
     # What only some HA nodes meet is said with their names: it is a fault of the way there.
     if not seen:
@@ -125,13 +125,13 @@ def _fence_words(look: Look, node: str) -> str:
     return UNFENCEABLE + ", ".join(f"{why} ({observer})" for observer, why in said.items())
 
 
-def _ha_row(look: Look, node: HANode) -> tuple[str, ...]:
+def _ha_row(look: Overview, node: HANode) -> tuple[str, ...]:
     words = observing(look.votes, node)[1]
     problems = "; ".join(map(str, look.view.problems_of(node.name)))
     return (node.name, f"out of automatic action: {problems}" if problems else words, in_use_words(look, node))
 
 
-def in_use_words(look: Look, node: HANode) -> str:
+def in_use_words(look: Overview, node: HANode) -> str:
     """Return what the HA node is in use for."""
     driven = [
         name
@@ -143,7 +143,7 @@ def in_use_words(look: Look, node: HANode) -> str:
     return "no"
 
 
-def as_values(look: Look) -> dict[str, Any]:
+def as_values(look: Overview) -> dict[str, Any]:
     """Return the same for JSON."""
     pause = look.view.pause
     return {
@@ -157,7 +157,7 @@ def as_values(look: Look) -> dict[str, Any]:
     }
 
 
-def _node_values(look: Look, standing: Standing) -> dict[str, Any]:
+def _node_values(look: Overview, standing: Standing) -> dict[str, Any]:
     node, incident = look.view.compute_nodes.get(standing.node), look.view.incident(standing.node)
     return {
         "name": standing.node,
@@ -182,7 +182,7 @@ def _node_values(look: Look, standing: Standing) -> dict[str, Any]:
     }
 
 
-def ha_values(look: Look, node: HANode) -> dict[str, Any]:
+def ha_values(look: Overview, node: HANode) -> dict[str, Any]:
     alive, words = observing(look.votes, node)
     return {
         "name": node.name,

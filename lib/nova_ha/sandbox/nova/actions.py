@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from nova_ha.sandbox.nova.http import Answer, Refusal
-from nova_ha.sandbox.nova.state import Cloud, Evacuation, Server
+from nova_ha.sandbox.nova.http import Refusal, Response
+from nova_ha.sandbox.nova.state import Cloud, Rebuild, SimulatedServer
 
 Version = tuple[int, int]
 Arguments = dict[str, Any]
@@ -15,7 +15,7 @@ EVACUABLE = ("active", "stopped", "error")
 STATES = {"active": "active", "error": "error"}
 
 
-def act(cloud: Cloud, server: Server, action: str, arguments: Arguments, version: Version) -> Answer:
+def act(cloud: Cloud, server: SimulatedServer, action: str, arguments: Arguments, version: Version) -> Response:
     """Carry out an action of `POST /servers/{id}/action`. Raises Refusal."""
     known = {
         "evacuate": _evacuate,
@@ -30,7 +30,7 @@ def act(cloud: Cloud, server: Server, action: str, arguments: Arguments, version
     return known[action](cloud, server, arguments or {}, version)
 
 
-def _evacuate(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _evacuate(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     target = arguments.get("host")
     _check_evacuate_body(arguments, version)
     if target is not None and target not in cloud.hosts:
@@ -48,7 +48,7 @@ def _evacuate(cloud: Cloud, server: Server, arguments: Arguments, version: Versi
         raise Refusal(400, f"Compute service of {source.name} is still in use.")
     server.task_state = "rebuilding"
     cloud.evacuations.append(_record(cloud, server, target))
-    return Answer(200)
+    return Response(200)
 
 
 def _check_evacuate_body(arguments: Arguments, version: Version) -> None:
@@ -63,9 +63,9 @@ def _check_evacuate_body(arguments: Arguments, version: Version) -> None:
         raise Refusal(400, "Can't force to a non-provided destination")
 
 
-def _record(cloud: Cloud, server: Server, target: str | None) -> Evacuation:
+def _record(cloud: Cloud, server: SimulatedServer, target: str | None) -> Rebuild:
     now = cloud.now()
-    return Evacuation(
+    return Rebuild(
         uuid=str(uuid.uuid4()),
         number=max((entry.number for entry in cloud.evacuations), default=0) + 1,
         server_id=server.id,
@@ -77,41 +77,41 @@ def _record(cloud: Cloud, server: Server, target: str | None) -> Evacuation:
     )
 
 
-def _invalid_state(server: Server, action: str) -> Refusal:
+def _invalid_state(server: SimulatedServer, action: str) -> Refusal:
     return Refusal(409, f"Cannot '{action}' instance {server.id} while it is in vm_state {server.vm_state}")
 
 
-def _reset_state(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _reset_state(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     if arguments.get("state") not in STATES:
         raise Refusal(400, f"Invalid input for field/attribute state. Value: {arguments.get('state')}")
     server.vm_state, server.task_state = STATES[arguments["state"]], None
-    return Answer(202)
+    return Response(202)
 
 
-def _stop(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _stop(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     if server.vm_state not in ("active", "error"):
         raise _invalid_state(server, "stop")
     return _power(cloud, server, "powering-off")
 
 
-def _start(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _start(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     if server.vm_state != "stopped":
         raise _invalid_state(server, "start")
     return _power(cloud, server, "powering-on")
 
 
-def _power(cloud: Cloud, server: Server, task: str) -> Answer:
+def _power(cloud: Cloud, server: SimulatedServer, task: str) -> Response:
     server.task_state, server.power_due = task, cloud.clock.monotonic() + cloud.timing.power_s
-    return Answer(202)
+    return Response(202)
 
 
-def _lock(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _lock(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     if arguments and version < (2, 73):
         raise Refusal(400, f"Invalid input for field/attribute lock. Value: {arguments}. None is expected")
     server.locked, server.locked_reason = True, arguments.get("locked_reason")
-    return Answer(202)
+    return Response(202)
 
 
-def _unlock(cloud: Cloud, server: Server, arguments: Arguments, version: Version) -> Answer:
+def _unlock(cloud: Cloud, server: SimulatedServer, arguments: Arguments, version: Version) -> Response:
     server.locked, server.locked_reason = False, None
-    return Answer(202)
+    return Response(202)

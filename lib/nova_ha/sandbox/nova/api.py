@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from nova_ha.sandbox.nova import views
 from nova_ha.sandbox.nova.actions import act
-from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
-from nova_ha.sandbox.nova.state import Cloud, Evacuation, Host, Server
+from nova_ha.sandbox.nova.state import Cloud, Host, Rebuild, SimulatedServer
 
 Item = TypeVar("Item")
 Version = tuple[int, int]
@@ -24,7 +24,7 @@ PAGING = frozenset(("limit", "marker", "sort_key", "sort_dir"))
 SERVER_FILTERS = PAGING | frozenset(
     ("all_tenants", "host", "name", "status", "uuid", "vm_state", "project_id", "deleted", "soft_deleted")
 )
-MIGRATION_FILTERS: Mapping[str, Callable[[Evacuation, str], bool]] = {
+MIGRATION_FILTERS: Mapping[str, Callable[[Rebuild, str], bool]] = {
     "source_compute": lambda entry, value: entry.source == value,
     "status": lambda entry, value: entry.status == value,
     "instance_uuid": lambda entry, value: entry.server_id == value,
@@ -95,30 +95,30 @@ class ComputeAPI:
         spoken = {"version": _text(self.highest), "min_version": _text(LOWEST)}
         return {"id": "v2.1", "status": "CURRENT", "updated": "2013-07-23T11:33:21Z", "links": [link], **spoken}
 
-    def _versions(self, request: Request) -> Answer:
-        return Answer(200, {"versions": [self._entry(request)]})
+    def _versions(self, request: Request) -> Response:
+        return Response(200, {"versions": [self._entry(request)]})
 
-    def _version(self, request: Request) -> Answer:
-        return Answer(200, {"version": self._entry(request)})
+    def _version(self, request: Request) -> Response:
+        return Response(200, {"version": self._entry(request)})
 
     # --- services
 
-    def _services(self, request: Request) -> Answer:
+    def _services(self, request: Request) -> Response:
         self._admin_only(request, "os-services:list")
         if request.query.get("binary", "nova-compute") != "nova-compute":
-            return Answer(200, {"services": []})
+            return Response(200, {"services": []})
         wanted = request.query.get("host")
         hosts = [host for host in self.cloud.hosts.values() if wanted in (None, host.name)]
-        return Answer(200, {"services": [views.service(self.cloud, host) for host in hosts]})
+        return Response(200, {"services": [views.service(self.cloud, host) for host in hosts]})
 
-    def _update_service(self, request: Request, service_id: str) -> Answer:
+    def _update_service(self, request: Request, service_id: str) -> Response:
         self._admin_only(request, "os-services:update")
         host = self._host_of(service_id)
         change = request.body
         if "forced_down" in change:
             self._force_down(host, bool(change["forced_down"]))
         delay_s = self._set_status(host, change) if "status" in change else 0.0
-        return Answer(200, {"service": views.service(self.cloud, host)}, delay_s=delay_s)
+        return Response(200, {"service": views.service(self.cloud, host)}, delay_s=delay_s)
 
     def _host_of(self, service_id: str) -> Host:
         try:
@@ -154,17 +154,17 @@ class ComputeAPI:
 
     # --- servers
 
-    def _list(self, request: Request) -> Answer:
+    def _list(self, request: Request) -> Response:
         page = self._listed(request)
-        return Answer(200, {"servers": [views.brief(server) for server in page.items], **page.links("servers")})
+        return Response(200, {"servers": [views.brief(server) for server in page.items], **page.links("servers")})
 
-    def _detail(self, request: Request) -> Answer:
+    def _detail(self, request: Request) -> Response:
         user, version = self.identity.user_of(request), self.version(request)
         page = self._listed(request)
         shown = [views.detailed(self.cloud, server, version, user.admin) for server in page.items]
-        return Answer(200, {"servers": shown, **page.links("servers")})
+        return Response(200, {"servers": shown, **page.links("servers")})
 
-    def _listed(self, request: Request) -> Page[Server]:
+    def _listed(self, request: Request) -> Page[SimulatedServer]:
         query = request.query
         if unknown := sorted(set(query) - SERVER_FILTERS):
             raise Refusal(400, f"Invalid input for query parameters {unknown}. Additional properties are not allowed")
@@ -179,12 +179,12 @@ class ComputeAPI:
         newest = sorted(fitting, key=lambda server: server.number, reverse=True)
         return paged(self._after_marker(newest, query), query)
 
-    def _is_cell_down(self, server: Server) -> bool:
+    def _is_cell_down(self, server: SimulatedServer) -> bool:
         """Return True for a server that Nova silently leaves out of a filtered listing."""
         host = self.cloud.hosts.get(server.host)
         return host is not None and host.cell_down
 
-    def _after_marker(self, newest: Sequence[Server], query: Mapping[str, str]) -> Sequence[Server]:
+    def _after_marker(self, newest: Sequence[SimulatedServer], query: Mapping[str, str]) -> Sequence[SimulatedServer]:
         """Return what follows the marker, which need not fit the filters, nor exist any more. Raises Refusal 400."""
         if "marker" not in query:
             return newest
@@ -193,18 +193,18 @@ class ComputeAPI:
             raise Refusal(400, f"Marker {query['marker']} could not be found.")
         return [server for server in newest if server.number < marker.number]
 
-    def _server(self, request: Request, server_id: str) -> Server:
+    def _server(self, request: Request, server_id: str) -> SimulatedServer:
         server = self.cloud.servers.get(server_id)
         user = self.identity.user_of(request)
         if server is None or server.deleted or not (user.admin or server.project == user.name):
             raise Refusal(404, f"Instance {server_id} could not be found.")
         return server
 
-    def _show(self, request: Request, server_id: str) -> Answer:
+    def _show(self, request: Request, server_id: str) -> Response:
         server, user = self._server(request, server_id), self.identity.user_of(request)
-        return Answer(200, {"server": views.detailed(self.cloud, server, self.version(request), user.admin)})
+        return Response(200, {"server": views.detailed(self.cloud, server, self.version(request), user.admin)})
 
-    def _delete(self, request: Request, server_id: str) -> Answer:
+    def _delete(self, request: Request, server_id: str) -> Response:
         """Delete at once where the host works, or is known to be down: then only Nova's record goes.
 
         A host that is gone and not known to be down gets a message, which waits for it.
@@ -213,13 +213,13 @@ class ComputeAPI:
         host = self.cloud.hosts.get(server.host)
         if host and self.cloud.is_up(host) and not self.cloud.is_alive(host):
             server.task_state, server.delete_queued_on = "deleting", host.name
-            return Answer(204)
+            return Response(204)
         server.deleted = True
         if host and self.cloud.is_up(host):
             self.cloud.drop_guest(host.name, server.id)
-        return Answer(204)
+        return Response(204)
 
-    def _act(self, request: Request, server_id: str) -> Answer:
+    def _act(self, request: Request, server_id: str) -> Response:
         server, version = self._server(request, server_id), self.version(request)
         if request.action in ("evacuate", "os-resetState"):
             self._admin_only(request, f"os-{request.action}")
@@ -227,7 +227,7 @@ class ComputeAPI:
 
     # --- migrations, flavors, hypervisors
 
-    def _migrations(self, request: Request) -> Answer:
+    def _migrations(self, request: Request) -> Response:
         self._admin_only(request, "os-migrations:index")
         version, query = self.version(request), request.query
         pages = {"limit", "marker"} if version >= (2, 59) else set()
@@ -241,33 +241,33 @@ class ComputeAPI:
             newest = [entry for entry in newest if entry.number < numbers[0]]
         page = paged([entry for entry in newest if _meets(entry, query)], query)
         shown = [views.migration(entry, version) for entry in page.items]
-        return Answer(200, {"migrations": shown, **page.links("migrations")})
+        return Response(200, {"migrations": shown, **page.links("migrations")})
 
-    def _flavors(self, request: Request) -> Answer:
+    def _flavors(self, request: Request) -> Response:
         self.identity.user_of(request)
         after = request.query.get("marker", "")
         shown = sorted((f for f in self.cloud.flavors.values() if f.id > after), key=lambda flavor: flavor.id)
-        return Answer(200, {"flavors": [views.flavor(entry) for entry in shown]})
+        return Response(200, {"flavors": [views.flavor(entry) for entry in shown]})
 
-    def _flavor(self, request: Request, flavor_id: str) -> Answer:
+    def _flavor(self, request: Request, flavor_id: str) -> Response:
         self.identity.user_of(request)
         if flavor_id not in self.cloud.flavors:
             raise Refusal(404, f"Flavor {flavor_id} could not be found.")
-        return Answer(200, {"flavor": views.flavor(self.cloud.flavors[flavor_id])})
+        return Response(200, {"flavor": views.flavor(self.cloud.flavors[flavor_id])})
 
-    def _extra_specs(self, request: Request, flavor_id: str) -> Answer:
+    def _extra_specs(self, request: Request, flavor_id: str) -> Response:
         self.identity.user_of(request)
         if flavor_id not in self.cloud.flavors:
             raise Refusal(404, f"Flavor {flavor_id} could not be found.")
-        return Answer(200, {"extra_specs": self.cloud.flavors[flavor_id].extra_specs})
+        return Response(200, {"extra_specs": self.cloud.flavors[flavor_id].extra_specs})
 
-    def _hypervisors(self, request: Request) -> Answer:
+    def _hypervisors(self, request: Request) -> Response:
         self._admin_only(request, "os-hypervisors:list")
         shown = [
             {"id": host.provider_id, "hypervisor_hostname": host.name, "state": "up", "status": "enabled"}
             for host in self.cloud.hosts.values()
         ]
-        return Answer(200, {"hypervisors": shown})
+        return Response(200, {"hypervisors": shown})
 
 
 def paged(items: Sequence[Item], query: Mapping[str, str]) -> Page[Item]:
@@ -276,11 +276,11 @@ def paged(items: Sequence[Item], query: Mapping[str, str]) -> Page[Item]:
     return Page(items[:limit], len(items[:limit]) == limit)
 
 
-def _meets(entry: Evacuation, query: Mapping[str, str]) -> bool:
+def _meets(entry: Rebuild, query: Mapping[str, str]) -> bool:
     return all(fits(entry, query[name]) for name, fits in MIGRATION_FILTERS.items() if name in query)
 
 
-def _fits(server: Server, query: Mapping[str, str]) -> bool:
+def _fits(server: SimulatedServer, query: Mapping[str, str]) -> bool:
     return (
         query.get("host") in (None, server.host)
         and re.search(query.get("name", ""), server.name) is not None

@@ -12,10 +12,10 @@ from typing import Any
 
 from nova_ha.clock import to_stamp
 from nova_ha.sandbox.nova.faults import Fault, Faults
-from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
 from nova_ha.sandbox.nova.life import report, restart_compute, stop_spawning
-from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, Server
+from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, SimulatedServer
 from nova_ha.sandbox.nova.views import service
 
 PREFIX = "/sandbox"
@@ -31,7 +31,7 @@ class Control:
 
     def routes(self) -> list[Route]:
         return [
-            route("GET", f"{PREFIX}/hosts", lambda request: Answer(200, self.hosts())),
+            route("GET", f"{PREFIX}/hosts", lambda request: Response(200, self.hosts())),
             route("POST", f"{PREFIX}/hosts", lambda request: self._made(self.add_host(**request.body).name)),
             route("POST", f"{PREFIX}/servers", lambda request: self._made(self.add_server(**request.body).id)),
             route("PUT", f"{PREFIX}/servers/{{server_id}}", self._change_server),
@@ -41,20 +41,20 @@ class Control:
             route("POST", f"{PREFIX}/heartbeat", self._doing(self.heartbeat)),
             route("POST", f"{PREFIX}/power", self._doing(self.power)),
             route("POST", f"{PREFIX}/compute", self._doing(self.run_compute)),
-            route("GET", f"{PREFIX}/guests", lambda request: Answer(200, self.guests())),
+            route("GET", f"{PREFIX}/guests", lambda request: Response(200, self.guests())),
             route("POST", f"{PREFIX}/faults", self._add_faults),
             route("DELETE", f"{PREFIX}/faults", self._clear_faults),
         ]
 
     @staticmethod
-    def _made(name: str) -> Answer:
-        return Answer(201, {"id": name})
+    def _made(name: str) -> Response:
+        return Response(201, {"id": name})
 
     @staticmethod
-    def _doing(act: Callable[..., None]) -> Callable[[Request], Answer]:
-        def respond(request: Request) -> Answer:
+    def _doing(act: Callable[..., None]) -> Callable[[Request], Response]:
+        def respond(request: Request) -> Response:
             act(**request.body)
-            return Answer(204)
+            return Response(204)
 
         return respond
 
@@ -84,32 +84,32 @@ class Control:
         self.cloud.images[image.id] = image
         return image
 
-    def add_server(self, host: str, name: str, flavor: str = "tiny", **fields: Any) -> Server:
+    def add_server(self, host: str, name: str, flavor: str = "tiny", **fields: Any) -> SimulatedServer:
         """Add a server with its guest. `fields` are those of `state.Server`: vm_state, metadata, tags, ..."""
         if host not in self.cloud.hosts:
             raise Refusal(404, f"no host {host}")
         kind = next((f for f in self.cloud.flavors.values() if f.name == flavor), None) or self.add_flavor(flavor)
         server_id = fields.pop("id", None) or str(uuid.uuid4())
         number = max((server.number for server in self.cloud.servers.values()), default=0) + 1
-        server = Server(server_id, name, host, kind, self.cloud.now(), number, **fields)
+        server = SimulatedServer(server_id, name, host, kind, self.cloud.now(), number, **fields)
         server.launched = server.vm_state != "building"
         self.cloud.servers[server.id] = server
         if server.vm_state in ("active", "stopped", "paused", "rescued", "resized"):
             self.cloud.set_guest(host, server.id, running=server.vm_state != "stopped")
         return server
 
-    def _change_server(self, request: Request, server_id: str) -> Answer:
+    def _change_server(self, request: Request, server_id: str) -> Response:
         if server_id not in self.cloud.servers:
             raise Refusal(404, f"no server {server_id}")
         for name, value in request.body.items():
             setattr(self.cloud.servers[server_id], name, value)
-        return Answer(204)
+        return Response(204)
 
-    def _remove_server(self, request: Request, server_id: str) -> Answer:
+    def _remove_server(self, request: Request, server_id: str) -> Response:
         if server_id not in self.cloud.servers:
             raise Refusal(404, f"no server {server_id}")
         self.cloud.forget_server(server_id)
-        return Answer(204)
+        return Response(204)
 
     # --- what happens to hosts
 
@@ -176,7 +176,7 @@ class Control:
 
     # --- faults
 
-    def _add_faults(self, request: Request) -> Answer:
+    def _add_faults(self, request: Request) -> Response:
         errors = request.body.get("errors", [])
         for error in [errors] if isinstance(errors, dict) else errors:
             self.faults.add(Fault.from_json(error))
@@ -184,11 +184,11 @@ class Control:
         self.cloud.slow_spawn.update(request.body.get("slow_spawn", {}))
         if request.body.get("forget_tokens"):
             self.identity.forget_tokens()
-        return Answer(204)
+        return Response(204)
 
-    def _clear_faults(self, request: Request) -> Answer:
+    def _clear_faults(self, request: Request) -> Response:
         self.clear_faults()
-        return Answer(204)
+        return Response(204)
 
     def clear_faults(self) -> None:
         self.faults.clear()

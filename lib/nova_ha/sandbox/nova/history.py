@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from nova_ha.sandbox.nova.state import Cloud, Evacuation
+from nova_ha.sandbox.nova.state import Cloud, Rebuild
 
 OPEN = ("accepted", "pre-migrating")
 
@@ -57,7 +57,7 @@ class History:
         for evacuation in self._cloud.evacuations:
             self._look_at(evacuation)
 
-    def _look_at(self, evacuation: Evacuation) -> None:
+    def _look_at(self, evacuation: Rebuild) -> None:
         known = self._moved.get(evacuation.uuid)
         if known is None or known.ended is None:
             ended = None if evacuation.status in OPEN else evacuation.updated

@@ -43,7 +43,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """One answer; a body of None is empty. `delay_s` comes before it, with no lock held."""
 
     status: int = 200
@@ -60,16 +60,16 @@ class Refusal(Exception):
         self.message = message
         super().__init__(message)
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         name = NAMES.get(self.status, "computeFault")
-        return Answer(self.status, {name: {"code": self.status, "message": self.message}})
+        return Response(self.status, {name: {"code": self.status, "message": self.message}})
 
 
 class Lost(Exception):
     """The connection is to be closed without an answer."""
 
 
-Respond = Callable[..., Answer]
+Respond = Callable[..., Response]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def route(method: str, pattern: str, respond: Respond) -> Route:
     return Route(method, re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern) + "/?"), respond)
 
 
-def dispatch(routes: Sequence[Route], request: Request) -> Answer:
+def dispatch(routes: Sequence[Route], request: Request) -> Response:
     """Answer by the first route that fits. Raises Refusal 404 where none does."""
     for candidate in routes:
         match = candidate.pattern.fullmatch(request.path)
@@ -124,7 +124,7 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         return Request(self.command, url.path, query, body, headers, f"http://{host}", self.client_address[0])
 
-    def _write(self, answer: Answer) -> None:
+    def _write(self, answer: Response) -> None:
         payload = b"" if answer.body is None else json.dumps(answer.body).encode()
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
@@ -148,7 +148,7 @@ class SimulatorServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(
-        self, address: tuple[str, int], respond: Callable[[Request], Answer], now: Callable[[], datetime]
+        self, address: tuple[str, int], respond: Callable[[Request], Response], now: Callable[[], datetime]
     ) -> None:
         super().__init__(address, Handler)
         self.respond = respond

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from nova_ha.sandbox.nova.http import Answer, Refusal, Request, Route, route
+from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 
 PREFIX = "/identity"
 CATALOG = {
@@ -60,20 +60,20 @@ class Identity:
             raise Refusal(401, "The request you have made requires authentication.")
         return user
 
-    def _versions(self, request: Request) -> Answer:
-        return Answer(300, {"versions": {"values": [_v3(request)]}})
+    def _versions(self, request: Request) -> Response:
+        return Response(300, {"versions": {"values": [_v3(request)]}})
 
-    def _version(self, request: Request) -> Answer:
-        return Answer(200, {"version": _v3(request)})
+    def _version(self, request: Request) -> Response:
+        return Response(200, {"version": _v3(request)})
 
-    def _issue(self, request: Request) -> Answer:
+    def _issue(self, request: Request) -> Response:
         asked = request.body["auth"]["identity"].get("password", {}).get("user", {})
         user = self.users.get(asked.get("name", ""))
         if user is None or user.password != asked.get("password"):
             raise Refusal(401, "The request you have made requires authentication.")
         token = uuid.uuid4().hex
         self._tokens[token] = user
-        return Answer(201, {"token": self._token(request, user)}, {"X-Subject-Token": token})
+        return Response(201, {"token": self._token(request, user)}, {"X-Subject-Token": token})
 
     def _token(self, request: Request, user: User) -> dict[str, Any]:
         now = datetime.now(UTC)

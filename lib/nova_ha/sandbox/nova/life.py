@@ -5,7 +5,7 @@ The order of the steps, and what each leaves behind when it goes wrong, are nova
 
 from __future__ import annotations
 
-from nova_ha.sandbox.nova.state import Cloud, Evacuation, Host, Server, Stage
+from nova_ha.sandbox.nova.state import Cloud, Host, Rebuild, RebuildStage, SimulatedServer
 
 POWERING = {"powering-off": ("stopped", False), "powering-on": ("active", True)}
 CLEANED = ("accepted", "pre-migrating", "done")
@@ -51,8 +51,8 @@ def restart_compute(cloud: Cloud, host: Host, boot: str) -> None:
 def stop_spawning(cloud: Cloud, host: Host) -> None:
     """End what was being rebuilt on the host: its record stays `pre-migrating` for ever."""
     for evacuation in cloud.evacuations:
-        if evacuation.destination == host.name and evacuation.stage in (Stage.SPAWNING, Stage.SPAWNED):
-            evacuation.stage = Stage.OVER
+        if evacuation.destination == host.name and evacuation.stage in (RebuildStage.SPAWNING, RebuildStage.SPAWNED):
+            evacuation.stage = RebuildStage.OVER
 
 
 def _clean_evacuated(cloud: Cloud, host: Host) -> None:
@@ -74,47 +74,47 @@ def _delete_queued(cloud: Cloud, host: Host) -> None:
 # --- evacuations
 
 
-def set_status(cloud: Cloud, evacuation: Evacuation, status: str) -> None:
+def set_status(cloud: Cloud, evacuation: Rebuild, status: str) -> None:
     evacuation.status, evacuation.updated = status, cloud.now()
 
 
-def _advance_evacuation(cloud: Cloud, evacuation: Evacuation) -> None:
-    if evacuation.stage is Stage.OVER or evacuation.due > cloud.clock.monotonic():
+def _advance_evacuation(cloud: Cloud, evacuation: Rebuild) -> None:
+    if evacuation.stage is RebuildStage.OVER or evacuation.due > cloud.clock.monotonic():
         return
     server = cloud.servers[evacuation.server_id]
     if server.deleted:
         _end(cloud, evacuation, "failed")
         return
     step = {
-        Stage.SCHEDULING: _schedule,
-        Stage.QUEUED: _start,
-        Stage.SPAWNING: _spawn,
-        Stage.SPAWNED: _hand_over,
+        RebuildStage.SCHEDULING: _schedule,
+        RebuildStage.QUEUED: _start,
+        RebuildStage.SPAWNING: _spawn,
+        RebuildStage.SPAWNED: _hand_over,
     }[evacuation.stage]
     step(cloud, evacuation, server)
 
 
-def _end(cloud: Cloud, evacuation: Evacuation, status: str) -> None:
-    evacuation.stage = Stage.OVER
+def _end(cloud: Cloud, evacuation: Rebuild, status: str) -> None:
+    evacuation.stage = RebuildStage.OVER
     set_status(cloud, evacuation, status)
 
 
-def _fail(cloud: Cloud, evacuation: Evacuation, server: Server, status: str, fault: str) -> None:
+def _fail(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer, status: str, fault: str) -> None:
     _end(cloud, evacuation, status)
     server.vm_state, server.task_state, server.fault = "error", None, fault
 
 
-def _schedule(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
+def _schedule(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     candidates = [cloud.hosts[evacuation.destination]] if evacuation.destination else list(cloud.hosts.values())
     fitting = [host for host in candidates if _fits(cloud, host, server)]
     if not fitting:
         _fail(cloud, evacuation, server, "error", "No valid host was found. There are not enough hosts available.")
         return
     chosen = min(fitting, key=lambda host: used(cloud, host).get("VCPU", 0))
-    evacuation.destination, evacuation.stage = chosen.name, Stage.QUEUED
+    evacuation.destination, evacuation.stage = chosen.name, RebuildStage.QUEUED
 
 
-def _fits(cloud: Cloud, host: Host, server: Server) -> bool:
+def _fits(cloud: Cloud, host: Host, server: SimulatedServer) -> bool:
     if host.name == server.host or not host.enabled or not cloud.is_up(host):
         return False
     taken = used(cloud, host)
@@ -124,7 +124,9 @@ def _fits(cloud: Cloud, host: Host, server: Server) -> bool:
 def used(cloud: Cloud, host: Host) -> dict[str, int]:
     """Return what Placement counts as used on a host: its servers', of those on their way to it, and of those that
     were evacuated from it until it has been restarted."""
-    arriving = {e.server_id for e in cloud.evacuations if e.destination == host.name and e.stage is not Stage.OVER}
+    arriving = {
+        e.server_id for e in cloud.evacuations if e.destination == host.name and e.stage is not RebuildStage.OVER
+    }
     moved = [e for e in cloud.evacuations if e.source == host.name and e.status == "done"]
     left = {e.server_id for e in moved if not e.source_freed}
     sums: dict[str, int] = {}
@@ -135,7 +137,7 @@ def used(cloud: Cloud, host: Host) -> dict[str, int]:
     return sums
 
 
-def _start(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
+def _start(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     """Begin to rebuild, as soon as the destination's nova-compute takes the message, whoever else is at it."""
     if not cloud.is_alive(cloud.hosts[evacuation.destination or ""]):
         return
@@ -143,21 +145,21 @@ def _start(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
     if server.task_state != "rebuilding":
         _fail(cloud, evacuation, server, "failed", _conflict("rebuilding", server))
         return
-    server.task_state, evacuation.stage = "rebuild_spawning", Stage.SPAWNING
+    server.task_state, evacuation.stage = "rebuild_spawning", RebuildStage.SPAWNING
     evacuation.stops_after = server.vm_state == "stopped"
     names = (evacuation.destination or "", server.name, server.id)
     slow = max(cloud.slow_spawn.get(name, 0.0) for name in names)
     evacuation.due = cloud.clock.monotonic() + cloud.timing.rebuild_s + slow
 
 
-def _conflict(expected: str, server: Server) -> str:
+def _conflict(expected: str, server: SimulatedServer) -> str:
     return (
         f"Conflict updating instance {server.id}. Expected: {{'task_state': ['{expected}']}}."
         f" Actual: {{'task_state': '{server.task_state}'}}"
     )
 
 
-def _spawn(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
+def _spawn(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     """Start the guest. Nova then shows the server ACTIVE, without a task, and still on its old host."""
     host = cloud.hosts[evacuation.destination or ""]
     if not cloud.is_alive(host):
@@ -170,10 +172,10 @@ def _spawn(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
         _fail(cloud, evacuation, server, "failed", _conflict("rebuild_spawning", server))
         return
     server.vm_state, server.task_state, server.fault = "active", None, ""
-    evacuation.stage, evacuation.due = Stage.SPAWNED, cloud.clock.monotonic() + cloud.timing.handover_s
+    evacuation.stage, evacuation.due = RebuildStage.SPAWNED, cloud.clock.monotonic() + cloud.timing.handover_s
 
 
-def _hand_over(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
+def _hand_over(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     if evacuation.stops_after:
         server.vm_state = "stopped"
         cloud.set_guest(evacuation.destination or "", server.id, running=False)
@@ -184,7 +186,7 @@ def _hand_over(cloud: Cloud, evacuation: Evacuation, server: Server) -> None:
 # --- stop and start
 
 
-def _advance_power(cloud: Cloud, server: Server) -> None:
+def _advance_power(cloud: Cloud, server: SimulatedServer) -> None:
     """End a stop or start that is due; on a host whose nova-compute is gone, it stays in its task for ever."""
     if server.power_due is None or server.power_due > cloud.clock.monotonic() or server.host not in cloud.hosts:
         return

@@ -51,12 +51,12 @@ from nova_ha.sandbox.nova.api import ComputeAPI, Version
 from nova_ha.sandbox.nova.endpoints import PREFIX, Control
 from nova_ha.sandbox.nova.faults import Fault, Faults
 from nova_ha.sandbox.nova.history import History
-from nova_ha.sandbox.nova.http import Answer, Lost, Refusal, Request, SimulatorServer, dispatch
+from nova_ha.sandbox.nova.http import Lost, Refusal, Request, Response, SimulatorServer, dispatch
 from nova_ha.sandbox.nova.keystone import PREFIX as IDENTITY
 from nova_ha.sandbox.nova.keystone import Identity
 from nova_ha.sandbox.nova.life import advance
 from nova_ha.sandbox.nova.neighbours import Neighbours
-from nova_ha.sandbox.nova.state import Cloud, Server, Timing
+from nova_ha.sandbox.nova.state import Cloud, SimulatedServer, Timing
 
 TICK_S = 0.05
 
@@ -99,7 +99,7 @@ class NovaSimulator:
         with self.cloud.lock:
             self.control.add_host(name, **fields)
 
-    def add_server(self, host: str, name: str, **fields: Any) -> Server:
+    def add_server(self, host: str, name: str, **fields: Any) -> SimulatedServer:
         """As `POST /sandbox/servers`; the returned record is the live one."""
         with self.cloud.lock:
             return self.control.add_server(host, name, **fields)
@@ -112,35 +112,35 @@ class NovaSimulator:
 
     # --- answering
 
-    def respond(self, request: Request) -> Answer:
+    def respond(self, request: Request) -> Response:
         """Answer one request: faults first, then the API. Raises Lost where no answer is to be given."""
         if request.path.startswith(PREFIX):
             return self._control(request)
         fault = self.faults.strike(request.line) or Fault()
         entry = self._record(request)
-        answer = self._dispatch(self._routes, request) if fault.carried_out else Answer()
+        answer = self._dispatch(self._routes, request) if fault.carried_out else Response()
         if fault.lost:
             threading.Event().wait(fault.delay_s)
             raise Lost
         if fault.status is not None:
             answer = Refusal(fault.status, "This is a fault of the simulator's.").answer()
         entry["status"] = answer.status
-        return Answer(answer.status, answer.body, answer.headers, answer.delay_s + fault.delay_s)
+        return Response(answer.status, answer.body, answer.headers, answer.delay_s + fault.delay_s)
 
-    def _control(self, request: Request) -> Answer:
+    def _control(self, request: Request) -> Response:
         if request.line == f"GET {PREFIX}/requests":
-            return Answer(200, {"requests": list(self.requests)})
+            return Response(200, {"requests": list(self.requests)})
         if request.line == f"GET {PREFIX}/history":
             with self.cloud.lock:
-                return Answer(200, self.history.to_json())
+                return Response(200, self.history.to_json())
         if request.line == f"DELETE {PREFIX}/history":
             with self.cloud.lock:
                 self.requests.clear()
                 self.history.forget()
-            return Answer(204)
+            return Response(204)
         return self._dispatch(self.control.routes(), request)
 
-    def _dispatch(self, routes: Sequence[Any], request: Request) -> Answer:
+    def _dispatch(self, routes: Sequence[Any], request: Request) -> Response:
         with self.cloud.lock:
             advance(self.cloud)
             self.history.look()
@@ -150,7 +150,7 @@ class NovaSimulator:
                 answer = refused.answer()
             self.history.look()
         version = request.headers.get("openstack-api-version")
-        return Answer(
+        return Response(
             answer.status,
             answer.body,
             {**answer.headers, **({"OpenStack-API-Version": version} if version else {})},

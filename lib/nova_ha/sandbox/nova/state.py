@@ -76,7 +76,7 @@ class Image:
 
 
 @dataclass
-class Server:
+class SimulatedServer:
     """A server, as Nova's database has it.
 
     `power_due` is when a stop or start in progress ends. `delete_queued_on` is a host whose nova-compute was asked to
@@ -104,7 +104,7 @@ class Server:
     power_due: float | None = None
 
 
-class Stage(enum.Enum):
+class RebuildStage(enum.Enum):
     """How far an evacuation really is; Nova shows only a migration's status."""
 
     SCHEDULING = "scheduling"
@@ -115,7 +115,7 @@ class Stage(enum.Enum):
 
 
 @dataclass
-class Evacuation:
+class Rebuild:
     """A migration record, and the work behind it. `stage` OVER with an open status is a record left for ever.
 
     `source_freed` is True once the source has been restarted: until then Placement keeps what the server took there.
@@ -130,7 +130,7 @@ class Evacuation:
     updated: datetime
     due: float
     status: str = "accepted"
-    stage: Stage = Stage.SCHEDULING
+    stage: RebuildStage = RebuildStage.SCHEDULING
     stops_after: bool = False
     source_freed: bool = False
 
@@ -152,10 +152,10 @@ class Cloud:
     clock: Clock = field(default_factory=SystemClock)
     lock: RLock = field(default_factory=RLock)
     hosts: dict[str, Host] = field(default_factory=dict)
-    servers: dict[str, Server] = field(default_factory=dict)
+    servers: dict[str, SimulatedServer] = field(default_factory=dict)
     flavors: dict[str, Flavor] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
-    evacuations: list[Evacuation] = field(default_factory=list)
+    evacuations: list[Rebuild] = field(default_factory=list)
     fail_spawn: set[str] = field(default_factory=set)
     slow_spawn: dict[str, float] = field(default_factory=dict)
     overlaps: list[Overlap] = field(default_factory=list)
@@ -178,10 +178,10 @@ class Cloud:
     def _age(self, at: float | None) -> float:
         return self.clock.monotonic() - at if at is not None else float("inf")
 
-    def live_servers(self) -> Iterator[Server]:
+    def live_servers(self) -> Iterator[SimulatedServer]:
         return (server for server in self.servers.values() if not server.deleted)
 
-    def shown_evacuations(self) -> list[Evacuation]:
+    def shown_evacuations(self) -> list[Rebuild]:
         """Return those that Nova shows, oldest first: a server's go with it when it is deleted."""
         return [evacuation for evacuation in self.evacuations if not self.servers[evacuation.server_id].deleted]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from nova_ha.sandbox.nova.state import Cloud, Evacuation, Flavor, Host, Server
+from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Rebuild, SimulatedServer
 
 Version = tuple[int, int]
 
@@ -41,18 +41,18 @@ def service(cloud: Cloud, host: Host) -> dict[str, Any]:
     }
 
 
-def status(server: Server) -> str:
+def status(server: SimulatedServer) -> str:
     """Return the one word that Nova makes of vm_state and task_state."""
     if (server.task_state or "").startswith("rebuil") and server.vm_state in ("active", "stopped", "error"):
         return "REBUILD"
     return STATUS.get(server.vm_state, "UNKNOWN")
 
 
-def brief(server: Server) -> dict[str, Any]:
+def brief(server: SimulatedServer) -> dict[str, Any]:
     return {"id": server.id, "name": server.name, "links": []}
 
 
-def detailed(cloud: Cloud, server: Server, version: Version, admin: bool) -> dict[str, Any]:
+def detailed(cloud: Cloud, server: SimulatedServer, version: Version, admin: bool) -> dict[str, Any]:
     record: dict[str, Any] = {
         **brief(server),
         "status": status(server),
@@ -104,7 +104,7 @@ def flavor(entry: Flavor) -> dict[str, Any]:
     }
 
 
-def migration(entry: Evacuation, version: Version) -> dict[str, Any]:
+def migration(entry: Rebuild, version: Version) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": entry.number,
         "instance_uuid": entry.server_id,

@@ -10,7 +10,7 @@ from nova_ha.printable import printable, printable_json
 from nova_ha.probe.sighting import Sighting, State
 
 
-class Verdict(IntEnum):
+class CheckCode(IntEnum):
     """An exit code, as Consul and Nagios read it."""
 
     PASSING = 0
@@ -21,13 +21,13 @@ class Verdict(IntEnum):
 WORDS = {State.WELL: "OK", State.FAILING: "FAILING", State.UNKNOWN: "UNKNOWN"}
 
 
-def verdict(sightings: Mapping[str, Sighting], failed: Iterable[str] = ()) -> Verdict:
+def exit_code(sightings: Mapping[str, Sighting], failed: Iterable[str] = ()) -> CheckCode:
     """Return CRITICAL while a node fails that is not among the `failed` already, WARNING while one is unknown."""
     known = set(failed)
     states = {seen.state for name, seen in sightings.items() if not (seen.state is State.FAILING and name in known)}
     if State.FAILING in states:
-        return Verdict.CRITICAL
-    return Verdict.WARNING if State.UNKNOWN in states else Verdict.PASSING
+        return CheckCode.CRITICAL
+    return CheckCode.WARNING if State.UNKNOWN in states else CheckCode.PASSING
 
 
 def show(sightings: Mapping[str, Sighting], well: str, as_json: bool) -> None:

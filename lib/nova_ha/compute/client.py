@@ -31,8 +31,8 @@ def connect(environ: Mapping[str, str] = os.environ, call_timeout_s: float = CAL
     who = access(environ)
     from novaclient import client
 
-    from nova_ha.compute.failures import asking
     from nova_ha.compute.nova import Nova
+    from nova_ha.compute.refusal import asking
     from nova_ha.compute.resources import Resources
 
     with asking(f"connect with {who.label}", call_timeout_s):

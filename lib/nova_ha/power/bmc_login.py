@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from nova_ha.errors import ConfigError
-from nova_ha.power import BMCAddress, PowerReading, PowerState
+from nova_ha.power import BMCAddress, PowerReading
 
 
-class Session(Protocol):
+class BMCLogin(Protocol):
     """One login. It is not shared between threads, and there is one at a time for a BMC in a process."""
 
     def power(self) -> PowerReading:
@@ -29,16 +29,16 @@ class Session(Protocol):
         """Log out: BMCs have few sessions, and keep a lost one for minutes."""
 
 
-def log_in(address: BMCAddress) -> Session:
+def log_in(address: BMCAddress) -> BMCLogin:
     """Log in with the address's driver."""
     if address.driver == "ipmi":
-        from nova_ha.power.ipmi import IPMISession
+        from nova_ha.power.ipmi import IPMILogin
 
-        return IPMISession(address)
+        return IPMILogin(address)
     if address.driver == "redfish":
-        from nova_ha.power.redfish import RedfishSession
+        from nova_ha.power.redfish import RedfishLogin
 
-        return RedfishSession(address)
+        return RedfishLogin(address)
     raise ConfigError(f"no BMC driver {address.driver!r}")
 
 
@@ -49,11 +49,3 @@ def preload(drivers: Iterable[str]) -> None:
             import pyghmi.ipmi.command
         elif driver == "redfish":
             import pyghmi.redfish.command  # noqa: F401
-
-
-def reading_of(word: str) -> PowerReading:
-    """Return the reading for pyghmi's word. Anything but `on` and `off` is UNKNOWN and names the word."""
-    states = {"on": PowerState.ON, "off": PowerState.OFF}
-    if word in states:
-        return PowerReading(states[word])
-    return PowerReading(PowerState.UNKNOWN, f"the BMC says {word!r}")

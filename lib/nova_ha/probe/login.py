@@ -22,7 +22,7 @@ HOST_KEYS = "^ssh-ed25519"
 LONGEST_BANNER = 255
 
 
-class Stage(enum.Enum):
+class LoginStage(enum.Enum):
     """How far a login has come."""
 
     KEYS = "keys"
@@ -37,7 +37,7 @@ class Client(asyncssh.SSHClient):
     def __init__(self, password: str) -> None:
         self._password: str | None = password
         self._connection: asyncssh.SSHClientConnection | None = None
-        self.stage = Stage.KEYS
+        self.stage = LoginStage.KEYS
         self.said = ""
 
     @property
@@ -54,11 +54,11 @@ class Client(asyncssh.SSHClient):
     def password_auth_requested(self) -> str | None:
         password, self._password = self._password, None
         if password is not None:
-            self.stage = Stage.PASSWORD_SENT
+            self.stage = LoginStage.PASSWORD_SENT
         return password
 
     def password_change_requested(self, prompt: str, lang: str) -> tuple[str, str]:
-        self.stage = Stage.PASSWORD_EXPIRED
+        self.stage = LoginStage.PASSWORD_EXPIRED
         return NotImplemented  # type: ignore[no-any-return]
 
     def kbdint_auth_requested(self) -> str | None:
@@ -73,7 +73,7 @@ class Client(asyncssh.SSHClient):
         return None if password is None else [password]
 
     def auth_completed(self) -> None:
-        self.stage = Stage.LOGGED_IN
+        self.stage = LoginStage.LOGGED_IN
 
 
 class Command(asyncssh.SSHClientSession[bytes]):
@@ -136,7 +136,7 @@ async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
     command = Command()
     try:
         channel, _ = await connection.create_session(lambda: command, COMMAND, encoding=None)
-        # Now the host has the last word to say, also by the account of `silence`.
+        # Now the host has the last word to say, also by the account of `tcp`.
         channel.write_eof()
     except asyncssh.ChannelOpenError:
         return WELL  # logged in; the account may run nothing
@@ -152,23 +152,23 @@ def _closed(client: Client, received: int) -> Sighting:
     It does so where it has taken the password and PAM then bars the account; and where it has no algorithm in
     common with us, which asyncssh has seen as well, but says only where it is the quicker one.
     """
-    if client.stage is Stage.PASSWORD_SENT:
+    if client.stage is LoginStage.PASSWORD_SENT:
         said = client.said or "nologin, or an account that has expired or is barred"
         return unknown(f"login ended by the host after the password: {said}")
-    if client.stage is Stage.PASSWORD_EXPIRED:
+    if client.stage is LoginStage.PASSWORD_EXPIRED:
         return unknown("password expired", refused=True)
     if client.exchanging_keys and received > LONGEST_BANNER:
         return unknown("login ended by the host in the key exchange: no algorithm in common", refused=True)
     return failing("connection lost")
 
 
-def _refusal(error: asyncssh.DisconnectError, stage: Stage) -> Sighting:
+def _refusal(error: asyncssh.DisconnectError, stage: LoginStage) -> Sighting:
     """Say what the end of a login means: a host that refuses us is alive."""
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         return unknown("host key changed", refused=True, met=Met.KEYS)
-    if stage is Stage.PASSWORD_EXPIRED:
+    if stage is LoginStage.PASSWORD_EXPIRED:
         return unknown("password expired", refused=True)
-    if stage is Stage.PASSWORD_SENT:
+    if stage is LoginStage.PASSWORD_SENT:
         return unknown("wrong password", refused=True)
     if isinstance(error, asyncssh.PermissionDenied):
         return unknown("login by password is not offered", refused=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from nova_ha.cluster.gate import Gate
 from nova_ha.compute import ComputeService
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.means import NeedsOperator
+from nova_ha.recovery.driver_clients import NeedsOperator
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Silence:
 
         Raises NeedsOperator where it reports.
         """
-        stamp, now = service.updated_at, self._driver.means.clock.monotonic()
+        stamp, now = service.updated_at, self._driver.clients.clock.monotonic()
         if stamp == self._driver.incident.service_seen:
             return True
         if self._moved is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from nova_ha.power import BMCAddress, PowerReading
 from nova_ha.power.child import carry_out_in_a_child
-from nova_ha.power.order import Answer, Order, Task
+from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 _AT_ONCE = 200
 # pyghmi needs up to 5.3 s to find that nobody is there; a busy BMC answers within a few.
@@ -19,7 +19,7 @@ _EACH_S = 12.0
 class BMCSighting:
     """What a sweep saw of one BMC.
 
-    `trouble` is empty when the BMC could be used, else one of the words of `trouble.Trouble`: "login refused",
+    `trouble` is empty when the BMC could be used, else one of the words of `diagnosis.Trouble`: "login refused",
     "unreachable", "timed out"... `identity` is None where the BMC has none, or was not asked.
     """
 
@@ -36,9 +36,9 @@ def sweep(addresses: Mapping[str, BMCAddress], deadline_s: float) -> Mapping[str
     """
     if not addresses:
         return {}
-    order = Order(Task.LOOK, addresses, time.monotonic() + deadline_s, min(_EACH_S, deadline_s), _AT_ONCE)
+    order = Order(BMCTask.LOOK, addresses, time.monotonic() + deadline_s, min(_EACH_S, deadline_s), _AT_ONCE)
     return {name: _sighting(answer) for name, answer in carry_out_in_a_child(order).items()}
 
 
-def _sighting(answer: Answer) -> BMCSighting:
+def _sighting(answer: BMCAnswer) -> BMCSighting:
     return BMCSighting(answer.power, answer.identity, answer.diagnosis.trouble.value)

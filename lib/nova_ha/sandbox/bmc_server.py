@@ -1,9 +1,9 @@
 """A BMC of the sandbox: IPMI 2.0 over UDP, in front of a chassis; and the faults that BMCs have.
 
-    python -m nova_ha.sandbox.bmc PLAN-FILE
+    python -m nova_ha.sandbox.bmc_server PLAN-FILE
 
 Every command it takes is a line of JSON in `BMCPlan.log`. The file `BMCPlan.fault` has the fault that it
-shall have from now on, a word of `Fault`; absent, it has none.
+shall have from now on, a word of `BMCFault`; absent, it has none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NO_SUCH_AUTHENTICATION = 0x04  # IPMI, RMCP+ status codes
 HMAC_SHA1 = 1
 
 
-class Fault(enum.Enum):
+class BMCFault(enum.Enum):
     """What a BMC can do wrong while it still answers."""
 
     NONE = ""
@@ -68,7 +68,7 @@ class PowerControl:
 
     def state(self) -> str:
         """Return `on` or `off`, as the BMC says it."""
-        pretends = self._pretends_off and self._fault() is Fault.LIES
+        pretends = self._pretends_off and self._fault() is BMCFault.LIES
         shown = "on" if self.chassis.has_power and not pretends else "off"
         self.note("power", shown)
         return shown
@@ -76,11 +76,11 @@ class PowerControl:
     def off(self) -> int:
         """Cut the power; return IPMI's completion code."""
         fault = self._fault()
-        self.note("power off", "refused" if fault is Fault.REFUSES else "ok")
-        if fault is Fault.REFUSES:
+        self.note("power off", "refused" if fault is BMCFault.REFUSES else "ok")
+        if fault is BMCFault.REFUSES:
             return BAD_STATE
-        self._pretends_off = fault is Fault.LIES
-        if fault is Fault.NONE:
+        self._pretends_off = fault is BMCFault.LIES
+        if fault is BMCFault.NONE:
             self.chassis.power_off()
         return 0
 
@@ -97,11 +97,11 @@ class PowerControl:
         with Path(self.plan.log).open("a") as log:
             log.write(json.dumps(line) + "\n")
 
-    def _fault(self) -> Fault:
+    def _fault(self) -> BMCFault:
         try:
-            return Fault(Path(self.plan.fault).read_text().strip())
+            return BMCFault(Path(self.plan.fault).read_text().strip())
         except FileNotFoundError:
-            return Fault.NONE
+            return BMCFault.NONE
 
 
 def serve(plan: BMCPlan) -> None:
@@ -113,7 +113,7 @@ def serve(plan: BMCPlan) -> None:
     control = PowerControl(plan)
     identity = uuid.UUID(plan.identity)
 
-    class Server(Bmc):  # type: ignore[misc]
+    class BMCServer(Bmc):  # type: ignore[misc]
         def get_power_state(self) -> str:
             return control.state()
 
@@ -131,7 +131,7 @@ def serve(plan: BMCPlan) -> None:
             # The base class sends `bytes_le`; on the wire the bytes shall stand in their own order.
             return uuid.UUID(bytes_le=identity.bytes)
 
-    server = Server({plan.user: plan.password}, port=plan.port, address=plan.address, bmcuuid=identity)
+    server = BMCServer({plan.user: plan.password}, port=plan.port, address=plan.address, bmcuuid=identity)
     control.chassis.power_on()
     server.listen()
 
@@ -139,7 +139,7 @@ def serve(plan: BMCPlan) -> None:
 def _refuse_unknown_ciphers(serversession: Any) -> None:
     """Let pyghmi's server refuse the ciphers that it does not speak: it accepts suite 17, and breaks on it."""
 
-    class Session(serversession.ServerSession):  # type: ignore[misc]
+    class BMCSession(serversession.ServerSession):  # type: ignore[misc]
         def create_open_session_response(self, request: bytearray) -> bytearray:
             answer: bytearray = super().create_open_session_response(request)
             wanted = request[12]
@@ -147,7 +147,7 @@ def _refuse_unknown_ciphers(serversession: Any) -> None:
                 return answer
             return bytearray(struct.pack("4B", request[0], NO_SUCH_AUTHENTICATION, 0, 0)) + request[4:8]
 
-    serversession.ServerSession = Session
+    serversession.ServerSession = BMCSession
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import TOO_SLOW, Connection, reach
 from nova_ha.probe.sighting import WELL, Met, Sighting, State, failing, unknown
-from nova_ha.probe.silence import silent_s
+from nova_ha.probe.tcp import silent_s
 
 HOST_S = 2.0
 # PAM answers a wrong password after up to 3 s: until then it is no hanging host.
@@ -132,7 +132,7 @@ async def _look(config: SSHConfig, limits: Limits, turns: Turns, standing: Sight
 
 
 async def _log_in(config: SSHConfig, sock: Connection, spent_s: float, limits: Limits, turns: Turns) -> Sighting:
-    from nova_ha.probe.session import Client, Stage, log_in
+    from nova_ha.probe.login import Client, LoginStage, log_in
 
     client = Client(config.password or "")
     loop = asyncio.get_running_loop()
@@ -145,7 +145,7 @@ async def _log_in(config: SSHConfig, sock: Connection, spent_s: float, limits: L
             await _until(task, min(loop.time() + PLACE_S / 2, limit))
     await _until(task, limit)
     whole = task.done() or loop.time() >= started + limits.host_s
-    if client.stage is Stage.PASSWORD_SENT:
+    if client.stage is LoginStage.PASSWORD_SENT:
         await _until(task, min(started + limits.answer_s, limits.ends - 0.05))
     if task.done():
         return task.result()
@@ -168,7 +168,7 @@ async def _host_key(config: SSHConfig, limit_s: float) -> str | Sighting:
     reached = await reach(config, limit_s)
     if isinstance(reached, Sighting):
         return reached
-    from nova_ha.probe.session import offered_key
+    from nova_ha.probe.login import offered_key
 
     try:
         return await asyncio.wait_for(offered_key(reached), limit_s)

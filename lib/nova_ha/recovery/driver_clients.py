@@ -47,7 +47,7 @@ class Sight:
 
 
 @dataclass
-class Means:
+class DriverClients:
     """The clients of one driver. `compute()` connects at its first call and raises NovaError or ConfigError.
 
     `stopping` becomes True when the process was asked to end (SIGTERM).
