@@ -43,7 +43,7 @@ test-on: ## run a target (test) in a bare Debian of another RELEASE (trixie), ma
 
 test-openstack: .venv/.developing ## run the contract of Nova and the whole product on a real OpenStack; some ten minutes
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
-	@PYTHONPATH=tests/openstack exec $(BIN)/python -m stack run $(BIN)/pytest -v tests/openstack $(ARGS)
+	@PYTHONPATH=tests exec $(BIN)/python -m kit.stack run $(BIN)/pytest -v tests/nova $(ARGS)
 
 soak: .venv/.developing ## mix faults at random from a SEED over a whole cloud for MINUTES (10), and audit each round
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
@@ -60,8 +60,8 @@ bench: .venv/.product ## measure detection, recovery and the cost of the checks 
 
 bench-openstack: .venv/.developing ## measure recoveries of 5, 20 and 50 servers on that OpenStack; some eight minutes
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
-	@NOVA_HA_OPENSTACK_SERVERS="5 20 50" PYTHONPATH=tests/openstack exec $(BIN)/python -m stack run \
-	  $(BIN)/pytest -v tests/openstack -k pace $(ARGS)
+	@NOVA_HA_OPENSTACK_SERVERS="5 20 50" PYTHONPATH=tests exec $(BIN)/python -m kit.stack run \
+	  $(BIN)/pytest -v tests/nova -k pace $(ARGS)
 
 unprotected: .venv/.developing ## see each fault's tests fail without its protection; some minutes, with ARGS=--process half an hour
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip

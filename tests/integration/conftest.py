@@ -1,4 +1,4 @@
-"""Put `support`, the stand-ins for real machines, and the auditor onto the path of every integration test.
+"""How a run with real processes is ended: by Ctrl-C, and by SIGTERM, and nothing is left of it.
 
 What a test starts ends with its file at the latest. A fixture of a whole folder or run is kept by pytest to the very
 end, and its agents and their sweeps take time from every other test.
@@ -7,16 +7,11 @@ end, and its agents and their sweeps take time from every other test.
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from nova_ha.errors import HAError
 from nova_ha.sandbox.provide import consul_version, find_consul
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 
 # What a script starts in the background has the interrupt ignored, and would hand that on to all that it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

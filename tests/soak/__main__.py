@@ -12,15 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT / "tests" / part) for part in ("", "integration", "shared")]
+from soak.cloud import SoakCloud
+from soak.course import Course
+from soak.draw import rounds
+from soak.judge import Violation
+from soak.story import Story
+from soak.tally import Tally
 
-from soak.cloud import SoakCloud  # noqa: E402
-from soak.course import Course  # noqa: E402
-from soak.draw import rounds  # noqa: E402
-from soak.judge import Violation  # noqa: E402
-from soak.story import Story  # noqa: E402
-from soak.tally import Tally  # noqa: E402
+ROOT = Path(__file__).parents[2]
+
 
 # What a round that is begun at the last moment may take, on a machine that is very busy.
 LAST_ROUND_S = 1500

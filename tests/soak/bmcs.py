@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from support.bmc import Fault as BMCFault
+from kit.machines.bmc import Fault as BMCFault
 
 from soak.plan import Strike
 from soak.site import Site

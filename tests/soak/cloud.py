@@ -13,8 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from audit import Trace, write_trace
-from audit.trace import GuestRun, Migration, Output, Record
+from kit.audit import Trace, write_trace
+from kit.audit.trace import GuestRun, Migration, Output, Record
+from kit.clouds.divided import DividedCloud
+from kit.clouds.plan import WholePlan
+from kit.machines.machine import RealMachine
 from nova_ha.clock import SystemClock, from_stamp
 from nova_ha.cluster.schema import INCIDENTS_CLOSED
 from nova_ha.consul.store import Store, connect
@@ -22,9 +25,6 @@ from nova_ha.consul.transaction import delete
 from nova_ha.errors import ConsulError, HAError, NovaError
 from nova_ha.sandbox import control
 from nova_ha.sandbox.processes import find, signal_one
-from support.divided import DividedCloud
-from support.machine import RealMachine
-from support.plan import WholePlan
 
 from soak.plan import HA_NODES, HOSTS, ServerPlan
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kit.clouds.whole import BIN
 from nova_ha.cluster.gate import Gate
 from nova_ha.sandbox.consul import commands_path
 from nova_ha.sandbox.processes import marked
-from support.cloud import BIN
 
 from soak.cloud import COMMANDS, SoakCloud
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kit.machines.bmc import Fault as BMCFault
 from nova_ha.cluster.gate import Gate
-from support.bmc import Fault as BMCFault
 
 from soak import bmcs, controls, hosts, networks, novas, operators
 from soak.kinds import Kind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from audit import audit
+from kit.audit import audit
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.schema import HA_NODES as HA_NODES_KEYS
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from support.divided import NOVA, bmc_of
+from kit.clouds.divided import NOVA, bmc_of
 
 from soak.plan import CONSUL_SERVERS, HA_NODES, HOSTS, Strike
 from soak.site import Site

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from kit.machines.machine import RealMachine
+from kit.machines.power_button import LIFE, SSHD_PROCESS
 from nova_ha.consul.transaction import put
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
-from support.machine import RealMachine
-from support.power_button import LIFE, SSHD_PROCESS
 
 from soak.cloud import SoakCloud
 from soak.desk import Desk

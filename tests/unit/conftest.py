@@ -1,16 +1,11 @@
-"""Put `fakes`, the stand-ins for Consul and the builders of values, and the auditor onto the unit tests' path."""
+"""What a unit test must not leave behind."""
 
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "shared")]
 
 
 @pytest.fixture(autouse=True)

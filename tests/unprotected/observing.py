@@ -250,7 +250,7 @@ REMOVALS: tuple[Removal, ...] = (
         TIMER_COUNTS,
         tests=(
             "test_fault_watches.py::test_a_host_that_no_watch_tells_of_is_counted_and_recovered_by_the_timer",
-            "monitor/test_checks_cluster.py::"
+            "checks/test_checks_cluster.py::"
             "test_a_node_at_the_threshold_is_flipped_without_any_watch_and_its_recovery_is_started",
         ),
     ),

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 
 import pytest
+from kit.machines.sshd import PASSWORD, USER
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.sandbox.network import Network, Reservation
-from support.sshd import PASSWORD, USER
 
 Talk = Callable[[socket.socket, threading.Event], None]
 

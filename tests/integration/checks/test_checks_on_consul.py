@@ -15,6 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.machines.bmc import start_bmcs
+from kit.machines.consul import ConsulCluster
+from kit.machines.sshd import start_sshd
 from nova_ha.cluster.node import RuntimeConfig, SSHConfig
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import cas, put
@@ -24,9 +27,6 @@ from nova_ha.probe.votes import NodeVotes, read_votes
 from nova_ha.sandbox.consul import CONFIGURATION
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
-from support.bmc import start_bmcs
-from support.consul import ConsulCluster
-from support.sshd import start_sshd
 
 BIN = Path(sys.executable).parent
 INTERVAL_S = 3

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.sshd import HANGING_SHELL, Bars, start_sshd
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import TURNED_AWAY
@@ -24,7 +25,6 @@ from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
 from nova_ha.probe.ssh_sweep import ANSWER_S, HOST_S, host_key, sight, sweep
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
-from support.sshd import HANGING_SHELL, Bars, start_sshd
 
 HANGS = failing("login hangs", hung=True)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.sshd import start_sshd
 from nova_ha.checks.inputs import Inputs
 from nova_ha.checks.ssh import banner_only, credentials, unless_turned_away
 from nova_ha.cluster.node import ComputeNode, SSHConfig
@@ -22,7 +23,6 @@ from nova_ha.probe.streak import next_report
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.provide import find
 from nova_ha.sandbox.waiting import until
-from support.sshd import start_sshd
 
 
 def has_penalties() -> bool:

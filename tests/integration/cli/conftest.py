@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from commands_at_work import Commands
+from kit.machines.commands_at_work import Commands
+from kit.machines.consul import ConsulCluster
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 from nova_ha.sandbox.consul import CONFIGURATION
-from support.consul import ConsulCluster
 
 
 @pytest.fixture(scope="module")

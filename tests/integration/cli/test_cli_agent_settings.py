@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands_at_work import Commands
+from kit.machines.commands import Commands as StandIns
+from kit.machines.commands_at_work import Commands
+from kit.machines.consul import ConsulCluster
 from nova_ha.cluster.registry import add_ha_node
 from nova_ha.sandbox.consul import CONFIGURATION, Agent, commands_path
-from support.commands import Commands as StandIns
-from support.consul import ConsulCluster
 
 SHIPPED = CONFIGURATION / "ha-node.hcl"
 TIMER = Path(sys.executable).parent / "nova-ha-check-cluster"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands_at_work import Commands
-from support.consul import ConsulCluster
+from kit.machines.commands_at_work import Commands
+from kit.machines.consul import ConsulCluster
 
 NODE = ("--ssh-user", "probe", "--bmc-user", "admin", "--bmc-ip", "10.0.0.{}")
 FILES = ("--ssh-password-file", "-", "--bmc-password-file", "-")
@@ -151,7 +151,7 @@ def test_the_names_of_nodes_complete_from_consul(operator: Commands) -> None:
 def test_a_cut_off_reader_ends_a_listing_quietly(operator: Commands, tmp_path: Path) -> None:
     import subprocess
 
-    from commands_at_work import NOVA_HA
+    from kit.machines.commands_at_work import NOVA_HA
 
     script = f"{NOVA_HA} config list 2>{tmp_path}/err | true; echo ${{PIPESTATUS[0]}}"
     ended = subprocess.run(["bash", "-c", script], env=operator.environ, capture_output=True, text=True, check=False)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from commands_at_work import Commands
+from kit.machines.commands_at_work import Commands
 from nova_ha.consul.store import Store
 from nova_ha.sandbox.cloud import Sandbox
 
@@ -146,7 +146,7 @@ def test_ctrl_c_ends_a_watch_with_130(at_cloud: Commands) -> None:
     import signal
     import subprocess
 
-    from commands_at_work import NOVA_HA
+    from kit.machines.commands_at_work import NOVA_HA
 
     watch = subprocess.Popen(
         [NOVA_HA, "status", "--watch"],

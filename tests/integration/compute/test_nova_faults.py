@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_cloud import Failed, server, service
+from kit.clouds.contract_cloud import Failed, server, service
+from kit.clouds.simulated_cloud import ADDRESS, SimulatedCloud, credentials
 from nova_ha.compute import ServerID
 from nova_ha.compute import nova as nova_module
 from nova_ha.compute.client import connect
@@ -16,7 +17,6 @@ from nova_ha.errors import ConfigError, EvacuationRefused, NovaError, OutcomeUnk
 from nova_ha.sandbox.nova.faults import Fault
 from nova_ha.sandbox.nova.simulator import NovaSimulator
 from nova_ha.sandbox.nova.state import Timing
-from simulated_cloud import ADDRESS, SimulatedCloud, credentials
 
 SOURCE, TARGET = "compute-1", "compute-2"
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import requests
-from contract_cloud import until
+from kit.clouds.contract_cloud import until
+from kit.clouds.simulated_cloud import SimulatedCloud, credentials
 from nova_ha.compute import ServerID
 from nova_ha.compute.client import connect
-from simulated_cloud import SimulatedCloud, credentials
 
 HOST, TARGET = "compute-1", "compute-2"
 

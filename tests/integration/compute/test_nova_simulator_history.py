@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 import requests
-from contract_cloud import until
-from simulated_cloud import SimulatedCloud
+from kit.clouds.contract_cloud import until
+from kit.clouds.simulated_cloud import SimulatedCloud
 
 HOST, TARGET = "compute-1", "compute-2"
 

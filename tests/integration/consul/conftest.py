@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from kit.machines.consul import ConsulCluster
 from nova_ha.consul.store import Store
-from support.consul import ConsulCluster
 
 _numbers = itertools.count(1)
 

@@ -11,14 +11,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from kit.machines.consul import ConsulCluster
+from kit.machines.gatekeeper import PREFIX, Gatekeeper
 from nova_ha.consul.store import connect
 from nova_ha.consul.transaction import Committed, Rejected, cas, held, lock, put
 from nova_ha.errors import ConsulError
 from nova_ha.sandbox.certificates import Authority
 from nova_ha.sandbox.consul import CONFIGURATION
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.gatekeeper import PREFIX, Gatekeeper
 
 BIN = Path(sys.executable).parent
 PASSWORD = "s3:cr3t-ß"

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_ids
 from nova_ha.clock import SystemClock
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
@@ -18,8 +20,6 @@ from nova_ha.consul.transaction import Committed, Rejected, cas, delete, held, l
 from nova_ha.consul.values import SEMAPHORE_FLAGS, SessionID
 from nova_ha.sandbox.provide import find_consul
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.sessions import session_ids
 
 
 class ConsulLock:

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_ids
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.session import Session
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import Committed, cas, lock, put
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.sessions import session_ids
 
 
 @pytest.fixture

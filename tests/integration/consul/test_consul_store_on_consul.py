@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from kit.machines.by_hand import write_by_hand
+from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_gone, session_ids
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import (
     Committed,
@@ -19,9 +22,6 @@ from nova_ha.consul.transaction import (
 )
 from nova_ha.consul.values import LOCK_FLAGS, SessionID
 from nova_ha.errors import ConsulError
-from support.by_hand import write_by_hand
-from support.consul import ConsulCluster
-from support.sessions import session_gone, session_ids
 
 
 def committed(store: Store, *operations: Operation) -> Committed:

@@ -14,6 +14,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from kit.machines.by_hand import write_by_hand
+from kit.machines.consul import ConsulCluster
+from kit.machines.strict_proxy import StrictProxy
 from nova_ha.clock import SystemClock, to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerProgress, ServerState
@@ -37,9 +40,6 @@ from nova_ha.recovery import operator
 from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.sandbox.consul import CONFIGURATION
 from nova_ha.sandbox.waiting import until
-from support.by_hand import write_by_hand
-from support.consul import ConsulCluster
-from support.strict_proxy import StrictProxy
 
 BEGAN = datetime(2030, 1, 1, 12, 0, 45, tzinfo=UTC)
 CLOCK = SystemClock()

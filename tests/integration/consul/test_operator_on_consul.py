@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from kit.machines.consul import ConsulCluster
 from nova_ha.clock import SystemClock, from_stamp, to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
@@ -22,7 +23,6 @@ from nova_ha.recovery import operator
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.reset import reset
 from nova_ha.sandbox.consul import CONFIGURATION
-from support.consul import ConsulCluster
 
 CLOCK = SystemClock()
 HOUR = timedelta(hours=1)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from audit import Cluster, Trace
-from audit.keys import Keys
+from kit.audit import Cluster, Trace
+from kit.audit.keys import Keys
+from kit.machines.consul import ConsulCluster
+from kit.machines.follower import ConsulEndpoint
+from kit.machines.recorder import Recorder
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import delete, lock, put
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.follower import ConsulEndpoint
-from support.recorder import Recorder
 
 LOCK = "ha_cluster/compute_nodes/c1/internal/.lock"
 

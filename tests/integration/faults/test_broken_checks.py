@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kit.machines.consul import ConsulCluster
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node, ha_node
 from nova_ha.cluster.view import read_view
@@ -16,7 +17,6 @@ from nova_ha.consul.transaction import put
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox.consul import commands_path
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
 
 PATIENCE_S = 240.0
 BIN = Path(sys.executable).parent

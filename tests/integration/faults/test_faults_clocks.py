@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from support.divided import DividedCloud
-from support.plan import WholePlan
+from kit.clouds.divided import DividedCloud
+from kit.clouds.plan import WholePlan
 
 AHEAD, BEHIND = "ha-1", "ha-2"
 HOUR_S = 3600.0

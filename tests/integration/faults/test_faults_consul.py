@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from kit.clouds.divided import DividedCloud
+from kit.clouds.plan import WholePlan
 from nova_ha.cluster.incident import IncidentState
-from support.divided import DividedCloud
-from support.plan import WholePlan
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
+from kit.clouds.plan import Watches, WholePlan
+from kit.clouds.whole import BIN, WholeCloud
 from nova_ha.sandbox.waiting import until
-from support.cloud import BIN, WholeCloud
-from support.plan import Watches, WholePlan
 
 LIMIT_S = 60.0
 HANDLER = "nova-ha-handle-recovery"

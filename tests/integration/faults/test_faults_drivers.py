@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from kit.clouds.divided import DividedCloud
+from kit.clouds.plan import Watches, WholePlan
+from kit.machines.bmc import Fault
+from kit.machines.driver import Driver
+from kit.machines.machine import RealMachine
 from nova_ha.errors import ExitCode
-from support.bmc import Fault
-from support.divided import DividedCloud
-from support.driver import Driver
-from support.machine import RealMachine
-from support.plan import Watches, WholePlan
 
 GOSSIP = 8301
 LIVE_ON = ("isolated", "minority", "flap", "revoked")

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import pytest
+from kit.clouds.divided import DividedCloud, bmc_of
+from kit.clouds.plan import WholePlan
+from kit.machines.machine import RealMachine
 from nova_ha.cluster.gate import Gate
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox.waiting import until
-from support.divided import DividedCloud, bmc_of
-from support.machine import RealMachine
-from support.plan import WholePlan
 
 # How long an incident has for its recovery under a partition; what is missing then comes after it.
 UNDER_PARTITION_S = 25.0

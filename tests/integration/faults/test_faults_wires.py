@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 import pytest
-from support.wires import Wires
+from kit.machines.wires import Wires
 
 ADDRESSES = {"one": "198.18.1.1", "other": "198.18.1.2", "third": "198.18.1.3"}
 PORT = 4000

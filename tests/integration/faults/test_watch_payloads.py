@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from kit.machines.consul import ConsulCluster
+from kit.machines.sshd import SSHD, start_sshd
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import WAKE, compute_node, ha_node
 from nova_ha.cluster.view import read_view
@@ -16,8 +18,6 @@ from nova_ha.consul.transaction import put
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox.consul import commands_path
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.sshd import SSHD, start_sshd
 
 BIN = Path(sys.executable).parent
 FAILURES, RECOVERY = "nova-ha-handle-failures", "nova-ha-handle-recovery"

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from support.consul import ConsulCluster
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "unit"))
+from kit.machines.consul import ConsulCluster
 
 
 @pytest.fixture(scope="module")

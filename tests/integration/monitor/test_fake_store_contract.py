@@ -6,8 +6,10 @@ from collections.abc import Callable
 from functools import partial
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.store import FakeStore
+from kit.fakes.clock import FakeClock
+from kit.fakes.store import FakeStore
+from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_gone, session_ids
 from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import (
     Committed,
@@ -26,8 +28,6 @@ from nova_ha.consul.transaction import (
 from nova_ha.consul.values import LOCK_FLAGS, MAX_OPERATIONS, SessionID
 from nova_ha.errors import ConfigError, ConsulError
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
-from support.sessions import session_gone, session_ids
 
 NOBODY = SessionID("11111111-1111-1111-1111-111111111111")
 # Waits for the condition, for so many seconds at most.

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from fakes.observers import a_report
+from kit.fakes.observers import a_report
+from kit.machines.consul import ConsulCluster
 from nova_ha.clock import SystemClock
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
@@ -21,7 +22,6 @@ from nova_ha.monitor.look import decide, look
 from nova_ha.monitor.summary import Summary
 from nova_ha.monitor.verdict import Hold
 from nova_ha.sandbox.waiting import until
-from support.consul import ConsulCluster
 
 OBSERVERS = ("ha-1", "ha-2", "ha-3")
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.bmc import SimulatedBMC, start_bmcs
-from support.makes import Make
-from support.processes import MARK, new_mark, wait_until_marked
-from support.redfish import FakeRedfish, start_fake_redfish, start_sushy
+from kit.machines.bmc import SimulatedBMC, start_bmcs
+from kit.machines.makes import Make
+from kit.machines.processes import MARK, new_mark, wait_until_marked
+from kit.machines.redfish import FakeRedfish, start_fake_redfish, start_sushy
 
 
 @pytest.fixture(autouse=True)

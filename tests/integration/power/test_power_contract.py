@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kit.machines.deaf import silent_tcp, silent_udp
+from kit.machines.makes import Make
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import BMC, BMCAddress, PowerReading, PowerState, connect
-from support.deaf import silent_tcp, silent_udp
-from support.makes import Make
 
 ENOUGH_S = 20.0
 NOBODY = "127.11.9.9"

@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.bmc import Fault, SimulatedBMC, start_bmc
+from kit.machines.deaf import RAKP1, RAKP3, relay_without
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import PowerReading, PowerState, connect
-from support.bmc import Fault, SimulatedBMC, start_bmc
-from support.deaf import RAKP1, RAKP3, relay_without
 
 ENOUGH_S = 20.0
 BRIEF_S = 6.0

@@ -12,9 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from kit.machines.deaf import silent_tcp
+from kit.machines.processes import wait_until_marked
 from nova_ha.power import BMCAddress, connect
-from support.deaf import silent_tcp
-from support.processes import wait_until_marked
 
 SILENT = BMCAddress("redfish", "127.11.5.1", 4443, "ADMIN", "s3cret-of-the-bmc", "insecure")
 WORKERS = 2  # the child, and the process that it forks for the BMC

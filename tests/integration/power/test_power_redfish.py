@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.redfish import FakeRedfish, start_sushy
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import PowerReading, PowerState, connect
-from support.redfish import FakeRedfish, start_sushy
 
 ENOUGH_S = 20.0
 

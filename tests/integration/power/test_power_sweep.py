@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.bmc import Fault, start_bmcs
+from kit.machines.deaf import RAKP1, relay_without
+from kit.machines.redfish import FakeRedfish
 from nova_ha.power import BMCAddress, PowerReading, PowerState
 from nova_ha.power.bmc_sweep import BMCSighting, sweep
-from support.bmc import Fault, start_bmcs
-from support.deaf import RAKP1, relay_without
-from support.redfish import FakeRedfish
 
 ON = PowerReading(PowerState.ON)
 ENOUGH_S = 50.0

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.machines.commands import Commands
+from kit.machines.consul import ConsulCluster
 from nova_ha.sandbox.consul import CONFIGURATION, commands_path
-from support.commands import Commands
-from support.consul import ConsulCluster
 
 
 @pytest.fixture

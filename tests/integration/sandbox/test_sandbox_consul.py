@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.machines.commands import CHECKS, Commands
+from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_ids
 from nova_ha.cluster.schema import PAUSED, WAKE
 from nova_ha.consul.transaction import Committed, delete, put, unchanged
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.sandbox.consul import CONFIGURATION, Agent
 from nova_ha.sandbox.provide import find_consul
 from nova_ha.sandbox.waiting import until
-from support.commands import CHECKS, Commands
-from support.consul import ConsulCluster
-from support.sessions import session_ids
 
 
 @pytest.mark.parametrize("name", ["ha-node.hcl", "compute-node.hcl"])

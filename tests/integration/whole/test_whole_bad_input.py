@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
+from kit.machines.machine import RealMachine
 from nova_ha.cluster.gate import Gate
-from support.cloud import WholeCloud
-from support.machine import RealMachine
-from support.plan import WholePlan
 
 BAD = {
     "status/failed": b"maybe",

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
+from kit.machines.bmc import Fault
+from kit.machines.machine import RealMachine
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident
-from support.bmc import Fault
-from support.cloud import WholeCloud
-from support.machine import RealMachine
-from support.plan import WholePlan
 
 OTHER_MACHINE = "0f" * 16
 

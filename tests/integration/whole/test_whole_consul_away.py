@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.errors import ConsulError
-from support.cloud import WholeCloud
-from support.plan import WholePlan
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from kit.clouds.plan import Watches, WholePlan
+from kit.clouds.whole import WholeCloud
+from kit.machines.bmc import Fault
+from kit.machines.driver import Driver
+from kit.machines.machine import RealMachine
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.errors import ExitCode
-from support.bmc import Fault
-from support.cloud import WholeCloud
-from support.driver import Driver
-from support.machine import RealMachine
-from support.plan import Watches, WholePlan
 
 PHASES = ("claimed", "fencing", "acted", "fenced", "forced-down", "evacuating")
 STOPPED = ("claimed", "evacuating")

@@ -6,11 +6,11 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
+from kit.machines.machine import RealMachine
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Committed, delete
-from support.cloud import WholeCloud
-from support.machine import RealMachine
-from support.plan import WholePlan
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\u2028\u202e\x9b31m"
 # What is written by hand to one node, all of it at once.

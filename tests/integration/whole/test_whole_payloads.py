@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from kit.machines.commands import CHECKS, HANDLERS
+from kit.machines.consul import ConsulCluster
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node
 from nova_ha.consul.transaction import put
 from nova_ha.sandbox.consul import CONFIGURATION, commands_path
 from nova_ha.sandbox.waiting import until
-from support.commands import CHECKS, HANDLERS
-from support.consul import ConsulCluster
 
 BIN = Path(sys.executable).parent
 LIMIT_S = 120.0

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
 from nova_ha.cluster.incident import IncidentState
-from support.cloud import WholeCloud
-from support.plan import WholePlan
 
 
 @pytest.fixture(scope="module")

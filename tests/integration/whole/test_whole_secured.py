@@ -12,11 +12,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
 from nova_ha.sandbox.certificates import Authority, Certificate
 from nova_ha.sandbox.consul import Datacenter
 from nova_ha.sandbox.network import Network
-from support.cloud import WholeCloud
-from support.plan import WholePlan
 
 COMMANDS = (
     ("nova-ha-handle-failures",),

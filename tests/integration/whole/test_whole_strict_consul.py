@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import pytest
+from kit.clouds.plan import WholePlan
+from kit.clouds.whole import WholeCloud
+from kit.machines.by_hand import write_by_hand
+from kit.machines.machine import RealMachine
+from kit.machines.strict_proxy import StrictProxy
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.schema import closed_incident
 from nova_ha.consul.transaction import cas, delete
 from nova_ha.consul.values import is_key
-from support.by_hand import write_by_hand
-from support.cloud import WholeCloud
-from support.machine import RealMachine
-from support.plan import WholePlan
-from support.strict_proxy import StrictProxy
 
 
 class StrictCloud(WholeCloud):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from support.cloud import WholeCloud
-from support.plan import Watches, WholePlan
+from kit.clouds.plan import Watches, WholePlan
+from kit.clouds.whole import WholeCloud
 
 
 @pytest.fixture(scope="module")

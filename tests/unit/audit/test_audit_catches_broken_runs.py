@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from fakes.trace import TracedWorld
+from kit.fakes.trace import TracedWorld
 from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.together import Together

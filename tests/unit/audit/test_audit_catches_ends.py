@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from audit.ends import GATES
-from audit.trace import Answering, Injected, KVChange, Output, SessionChange
-from handmade import STARTED_KEY, Handmade, at
+from kit.audit.ends import GATES
+from kit.audit.trace import Answering, Injected, KVChange, Output, SessionChange
+from kit.fakes.handmade import STARTED_KEY, Handmade, at
 from nova_ha.cluster.gate import Gate
 
 OPEN = "ha_cluster/incidents/open/c1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from audit.trace import OPERATOR, GuestRun, KVChange, Migration, NovaCall, PowerReading, PowerTruth
-from handmade import STARTED_KEY, Handmade, at, stamp
+from kit.audit.trace import OPERATOR, GuestRun, KVChange, Migration, NovaCall, PowerReading, PowerTruth
+from kit.fakes.handmade import STARTED_KEY, Handmade, at, stamp
 
 OPEN = "ha_cluster/incidents/open/c1"
 CLOSED = f"ha_cluster/incidents/closed/c1/{STARTED_KEY}"

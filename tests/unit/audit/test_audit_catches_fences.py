@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from audit.incidents import incidents
-from audit.keys import Keys
-from audit.trace import OPERATOR, Answering, Injected, KVChange, PowerCommand, Report, SessionChange
-from handmade import HA, STARTED, STARTED_KEY, Handmade, at, key, stamp
+from kit.audit.incidents import incidents
+from kit.audit.keys import Keys
+from kit.audit.trace import OPERATOR, Answering, Injected, KVChange, PowerCommand, Report, SessionChange
+from kit.fakes.handmade import HA, STARTED, STARTED_KEY, Handmade, at, key, stamp
 
 FAILED = "ha_cluster/compute_nodes/c1/status/failed"
 APPROVAL = "compute_nodes/c1/config/approval"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from audit.trace import KVChange, NovaCall, PowerCommand, SessionChange
-from handmade import Handmade, at
+from kit.audit.trace import KVChange, NovaCall, PowerCommand, SessionChange
+from kit.fakes.handmade import Handmade, at
 
 LOCK = "ha_cluster/compute_nodes/c1/internal/.lock"
 

@@ -7,8 +7,8 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from audit.trace import Output, SessionChange
-from handmade import Handmade, at
+from kit.audit.trace import Output, SessionChange
+from kit.fakes.handmade import Handmade, at
 
 SECRET = "Pa$$/w+rd"
 

@@ -8,16 +8,16 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-import audit
-from audit.trace import SOURCES, GuestRun, Injected, KVChange, Output, PowerReading
-from handmade import Handmade, at
+from kit import audit
+from kit.audit.trace import SOURCES, GuestRun, Injected, KVChange, Output, PowerReading
+from kit.fakes.handmade import Handmade, at
 
-SHARED = Path(audit.__file__).parents[1]
+AUDIT = Path(audit.__file__).parent
 
 
 def judged(path: Path) -> subprocess.CompletedProcess[str]:
-    environ = {**os.environ, "PYTHONPATH": str(SHARED)}
-    argv = [sys.executable, "-m", "audit", str(path)]
+    environ = {**os.environ, "PYTHONPATH": str(AUDIT.parents[1])}
+    argv = [sys.executable, "-m", "kit.audit", str(path)]
     return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=60)
 
 
@@ -59,6 +59,6 @@ def test_anything_else_than_a_trace_exits_2(tmp_path: Path) -> None:
 
 
 def test_the_auditor_takes_nothing_from_the_product() -> None:
-    sources = [path.read_text() for path in (SHARED / "audit").glob("*.py")]
+    sources = [path.read_text() for path in AUDIT.glob("*.py")]
     assert len(sources) > 10
     assert not [text for text in sources if "import nova_ha" in text or "from nova_ha" in text]

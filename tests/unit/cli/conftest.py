@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import World
-from typing_operator import Operator
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 
 
 @pytest.fixture

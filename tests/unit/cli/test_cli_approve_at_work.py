@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from fakes.world import World
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Operation, lock
-from typing_operator import Operator
 
 APPROVAL = compute_node("c1", "config/approval")
 

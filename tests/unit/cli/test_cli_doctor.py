@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes.values import a_node, a_view
-from fakes.world import World
+from kit.fakes.values import a_node, a_view
+from kit.fakes.world import World
 from nova_ha.cli.doctor.consul import Right, consul_findings, rights
 from nova_ha.cli.doctor.finding import Finding, Level
 from nova_ha.cli.doctor.hosts import ssh_findings, to_record

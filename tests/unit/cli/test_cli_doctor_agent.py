@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from fakes.world import World
+from kit.fakes.world import World
 from nova_ha.cli.agent_files import Source
 from nova_ha.cli.doctor.agent import agent_findings
 from nova_ha.cli.doctor.finding import Finding, Level

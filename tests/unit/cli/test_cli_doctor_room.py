@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
-from fakes.world import World
+from kit.fakes.world import World
 from nova_ha.cli.doctor.finding import Finding, Level
 from nova_ha.cli.doctor.nova import nova_findings
 from nova_ha.cluster.view import read_view

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import World
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 from nova_ha.cluster.view import read_view
-from typing_operator import Operator
 
 
 @pytest.fixture

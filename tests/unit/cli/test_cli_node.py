@@ -6,11 +6,11 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from fakes.world import World
+from kit.fakes.typing_operator import Operator, Ran
+from kit.fakes.world import World
 from nova_ha.cli import identify
 from nova_ha.cluster.schema import compute_node
 from nova_ha.errors import BMCError
-from typing_operator import Operator, Ran
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
-from fakes.world import World
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import ExitCode
 from nova_ha.recovery import this_agent
-from typing_operator import Operator
 
 
 def waits_at(world: World, gate: Gate) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import World
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import RESERVE_REASON, WAKE
-from typing_operator import Operator
 
 
 def test_list_shows_every_option_with_value_default_and_meaning(nova_ha: Operator) -> None:

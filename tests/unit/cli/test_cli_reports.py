@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.values import NOW, an_incident
-from fakes.world import World
+from kit.fakes.typing_operator import Operator
+from kit.fakes.values import NOW, an_incident
+from kit.fakes.world import World
 from nova_ha.cli.views.history import lines, spent, took
 from nova_ha.cli.views.metrics import Figure, Sample, text
 from nova_ha.clock import to_stamp
@@ -18,7 +19,6 @@ from nova_ha.cluster.view import read_view
 from nova_ha.compute import VMState
 from nova_ha.recovery.findings import look
 from nova_ha.recovery.gates import readings
-from typing_operator import Operator
 
 S = IncidentState
 

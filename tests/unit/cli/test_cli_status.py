@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from fakes.observers import some_votes
-from fakes.world import World
+from kit.fakes.observers import some_votes
+from kit.fakes.typing_operator import Operator
+from kit.fakes.world import World
 from nova_ha.cli.commands import status
 from nova_ha.cli.output import span, table_lines
 from nova_ha.cli.overview import look
@@ -17,7 +18,6 @@ from nova_ha.cluster.view import read_view
 from nova_ha.probe.observation import Failing, NoData, Report
 from nova_ha.probe.votes import Votes
 from rich.console import Console
-from typing_operator import Operator
 
 
 def standing(world: World, name: str) -> Standing:

@@ -6,8 +6,8 @@ import copy
 from typing import Any
 
 import pytest
+from kit.fakes.recorded_agents import AGENTS
 from nova_ha.cluster.agent import Comparison, compare, seconds
-from recorded_agents import AGENTS
 
 VERSIONS = ["1.8.7", "1.16.4"]
 CHECKS = ["nova-ha-ssh", "nova-ha-cluster", "nova-ha-bmc"]

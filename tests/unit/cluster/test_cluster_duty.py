@@ -6,7 +6,7 @@ import itertools
 from datetime import timedelta
 
 import pytest
-from fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
+from kit.fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.duty import TABLE, Duty, Stage, duties, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt

@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from fakes.values import NOW, an_incident
+from kit.fakes.values import NOW, an_incident
 from nova_ha.cli.views.history import lines
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate, Trait, UnknownGate
 from nova_ha.cluster.incident import Incident

@@ -13,9 +13,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.consul import MAX_VALUE_BYTES
-from fakes.store import FakeStore
-from fakes.values import NOW, an_incident
+from kit.fakes.consul import MAX_VALUE_BYTES
+from kit.fakes.store import FakeStore
+from kit.fakes.values import NOW, an_incident
 from nova_ha.cluster.incident import (
     MOST_BYTES,
     MOST_SERVERS,

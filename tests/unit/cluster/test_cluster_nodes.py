@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kv_entries import NOW, an_entry, compute_keys, ha_keys
+from kit.fakes.kv_entries import NOW, an_entry, compute_keys, ha_keys
 from nova_ha.cluster.node import ComputeNode, HANode, Maintenance
 from nova_ha.cluster.schema import compute_node
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kv_entries import stamps
+from kit.fakes.kv_entries import stamps
 from nova_ha.clock import from_stamp, to_key, to_stamp
 from nova_ha.cluster.past import Past, key_of, last_of_each, latest_first, past
 from nova_ha.cluster.schema import INCIDENTS_CLOSED, closed_incident

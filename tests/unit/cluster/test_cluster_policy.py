@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kv_entries import an_entry
+from kit.fakes.kv_entries import an_entry
 from nova_ha.cluster.policy import LEAST_LOCK_DELAY_S, OPTIONS, Policy, Quorum, Share, option_text, parse_option
 from nova_ha.cluster.schema import CONFIG
 from nova_ha.consul.limits import CALL_S, LOCK_MARGIN_S

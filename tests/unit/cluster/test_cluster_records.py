@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kv_entries import NOW, approvals, incidents, maintenances, pauses, runtime_configs
+from kit.fakes.kv_entries import NOW, approvals, incidents, maintenances, pauses, runtime_configs
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerProgress, ServerState
 from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig

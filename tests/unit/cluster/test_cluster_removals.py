@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.cluster import register
-from fakes.store import FakeStore
+from kit.fakes.clock import FakeClock
+from kit.fakes.cluster import register
+from kit.fakes.store import FakeStore
 from nova_ha.cluster.registry import remove_compute_node, remove_ha_node
 from nova_ha.cluster.schema import compute_node, ha_node
 from nova_ha.consul.transaction import Entry, lock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_incident
+from kit.fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_incident
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.together import before_a_claim, before_any_is_set_failed, before_the_fence
 from nova_ha.cluster.view import ClusterView

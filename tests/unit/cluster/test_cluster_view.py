@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from kv_entries import NOW, an_entry, compute_keys, ha_keys
+from kit.fakes.kv_entries import NOW, an_entry, compute_keys, ha_keys
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Pause, RuntimeConfig

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from cluster.listening_agent import ABSENT, Answer, listening
+from kit.fakes.listening_agent import ABSENT, Answer, listening
 from nova_ha.consul.connection import client_for
 from nova_ha.consul.store import connect
 from nova_ha.consul.transaction import put

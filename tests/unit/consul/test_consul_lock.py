@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.store import FakeStore
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.fakes.clock import FakeClock
+from kit.fakes.store import FakeStore
 from nova_ha.consul.limits import LOCK_MARGIN_S as MARGIN_S
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.session import LockLost, Session

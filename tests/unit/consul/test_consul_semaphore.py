@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.store import FakeStore
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from kv_entries import an_entry
+from kit.fakes.clock import FakeClock
+from kit.fakes.kv_entries import an_entry
+from kit.fakes.store import FakeStore
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE as PREFIX
 from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
 from nova_ha.consul.transaction import Committed, Entry

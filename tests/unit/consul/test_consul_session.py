@@ -6,8 +6,8 @@ import logging
 import threading
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.store import FakeStore
+from kit.fakes.clock import FakeClock
+from kit.fakes.store import FakeStore
 from nova_ha.consul.session import STALLED_AFTER_S, Session
 from nova_ha.consul.transaction import lock
 from nova_ha.consul.values import SessionID

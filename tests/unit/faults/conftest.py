@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 import pytest
-from observed_cloud import ObservedCloud
+from kit.clouds.observed_cloud import ObservedCloud
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import compute_node
 from nova_ha.errors import BMCError
 from nova_ha.power import PowerReading, PowerState
-from observed_cloud import ObservedCloud
-from shown import shows
 
 ON, OFF, UNKNOWN = PowerState.ON, PowerState.OFF, PowerState.UNKNOWN
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes.skewed import Skewed
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.skewed import Skewed
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.recovery import recover as recovering
 from nova_ha.recovery.operator import approve, confirm_off
-from observed_cloud import ObservedCloud
 
 Calls = list[tuple[str, Gate | None]]
 

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 
 import pytest
-from fakes.store import FakeStore
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.store import FakeStore
+from kit.shown import shows
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node, open_incident
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.handlers.handler_guard import run as guarded
 from nova_ha.power import PowerState
-from observed_cloud import ObservedCloud
-from shown import shows
 
 MOMENTS = (b'"state":"fencing"', b'"state":"fenced"', b'"state":"asked"')
 # Of the loopback network, where nobody listens.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import Crash
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.world import Crash
+from kit.shown import shows
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.consul.session import LockLost
 from nova_ha.power import PowerState
-from observed_cloud import ObservedCloud
-from shown import shows
 
 BEYOND_THE_LOCK_S = 100.0
 # Right before the power is cut, before Nova is told, and before servers are asked for.

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.compute import VMState
 from nova_ha.errors import EvacuationRefused, NovaError, OutcomeUnknown
-from observed_cloud import ObservedCloud
-from shown import shows
 
 ERRORS = {
     "401": NovaError("Nova answers 401: the token is not valid"),

@@ -7,11 +7,11 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import compute_node
 from nova_ha.probe.observation import Report
-from observed_cloud import THRESHOLD, ObservedCloud
-from shown import shows
 
 # What Consul has for a check of ours that cannot run, cannot be started, is ended, or says what is no report.
 BROKEN = {

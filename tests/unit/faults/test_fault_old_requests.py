@@ -6,7 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.skewed import Skewed
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.skewed import Skewed
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.compute import Migration, MigrationStatus, ServerID, VMState
@@ -14,8 +16,6 @@ from nova_ha.power import PowerState
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.operator import retry
 from nova_ha.recovery.reset import reset
-from observed_cloud import ObservedCloud
-from shown import shows
 
 
 @pytest.mark.fault(31)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.errors import TryAgain
 from nova_ha.power import PowerState
-from observed_cloud import THRESHOLD, ObservedCloud
-from shown import shows
 
 HOUR = 3600.0
 MOMENTS = (

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.schema import compute_node
-from observed_cloud import THRESHOLD, ObservedCloud
-from shown import shows
 
 
 @pytest.mark.fault(21)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.power import PowerState
-from observed_cloud import ObservedCloud
-from shown import shows
 
 
 @pytest.mark.fault(1)

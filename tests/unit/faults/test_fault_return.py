@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import Crash
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.world import Crash
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.power import PowerState
-from observed_cloud import ObservedCloud
-from shown import shows
 
 # What has been reached when it happens: the first intent, and the first server that has arrived.
 DURING = (b'"state":"fenced"', b'"state":"forced-down"', b'"state":"asked"', b'"state":"evacuated"')

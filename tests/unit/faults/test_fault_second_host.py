@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from fakes.world import Crash
+from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
+from kit.fakes.world import Crash
+from kit.shown import shows
 from nova_ha.cluster.incident import ServerState
 from nova_ha.power import PowerState
-from observed_cloud import THRESHOLD, ObservedCloud
-from shown import shows
 
 
 @pytest.fixture

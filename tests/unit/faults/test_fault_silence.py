@@ -8,7 +8,9 @@ from contextlib import closing, suppress
 from dataclasses import replace
 
 import pytest
-from fakes.world import Crash
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.world import Crash
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode, SSHConfig
 from nova_ha.cluster.schema import compute_node
@@ -16,8 +18,6 @@ from nova_ha.errors import NovaError, OutcomeUnknown, TryAgain
 from nova_ha.recovery.driver_clients import DriverClients, Sight
 from nova_ha.recovery.operator import approve, confirm_off, pause, resume
 from nova_ha.recovery.this_agent import sight_of
-from observed_cloud import ObservedCloud
-from shown import shows
 
 
 @pytest.fixture

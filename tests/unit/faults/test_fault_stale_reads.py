@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.cluster import is_failed, register
-from fakes.observers import a_report, publish
-from fakes.store import FakeStore
-from lagging_agent import LaggingAgent
+from kit.clouds.lagging_agent import LaggingAgent
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.clock import FakeClock
+from kit.fakes.cluster import is_failed, register
+from kit.fakes.observers import a_report, publish
+from kit.fakes.store import FakeStore
+from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.schema import PAUSED, compute_node
@@ -19,8 +21,6 @@ from nova_ha.consul.transaction import lock
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.handlers.handler_guard import run as guarded
 from nova_ha.monitor.counting import count_failures
-from observed_cloud import ObservedCloud
-from shown import shows
 
 CLOCK = FakeClock()
 FAILS = {"c1": 3, "c2": 0}

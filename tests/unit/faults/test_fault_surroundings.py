@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.clouds.observed_cloud import ObservedCloud
+from kit.shown import shows
 from nova_ha.handlers.turn import turn
 from nova_ha.log import log_to_the_journal
-from observed_cloud import ObservedCloud
-from shown import shows
 
 NOBODY = "127.16.99.1:9"
 HANDLERS = ("failures", "recovery")

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
+from kit.shown import shows
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Entry
 from nova_ha.power import PowerState
-from observed_cloud import THRESHOLD, ObservedCloud
-from shown import shows
 
 COUNTS = ("internal/number_fails", "status/failed")
 

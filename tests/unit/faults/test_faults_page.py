@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from faults_page import COLUMNS, PROJECT, rows, shown_in_tests
-from marked_tests import every_test
+from kit.faults_page import COLUMNS, PROJECT, rows, shown_in_tests
+from kit.marked_tests import every_test
 
 ROWS = {row.fault: row for row in rows()}
 SHOWN = shown_in_tests()

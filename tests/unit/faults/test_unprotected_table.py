@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from marked_tests import PROJECT, exists, faults_of
-
-sys.path.append(str(Path(__file__).parents[2]))
-
+from kit.marked_tests import PROJECT, exists, faults_of
 from unprotected.removal import Edit, NotFound, Removal
 from unprotected.table import REMOVALS
 

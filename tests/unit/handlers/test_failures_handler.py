@@ -9,9 +9,9 @@ import sys
 
 import pytest
 from click.testing import CliRunner
-from fakes.cluster import is_failed, register
-from fakes.observers import a_report, publish
-from fakes.store import FakeStore
+from kit.fakes.cluster import is_failed, register
+from kit.fakes.observers import a_report, publish
+from kit.fakes.store import FakeStore
 from nova_ha.errors import Refused
 from nova_ha.handlers import failures
 

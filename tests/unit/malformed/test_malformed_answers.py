@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from bad_values import JSON, QUIET
-from fakes.clock import FakeClock
-from fakes.values import a_view
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.fakes.bad_values import JSON, QUIET
+from kit.fakes.clock import FakeClock
+from kit.fakes.values import a_view
 from nova_ha.cli.overview import look
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.store import Store, connect

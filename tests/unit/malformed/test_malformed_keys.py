@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from bad_values import ANYTHING, JSON, NEVER, NO_RECORD, NO_WORD, QUIET, cut, mangled, warped
-from broken_cloud import BROKEN, MORE_LEAVES, OTHER, BrokenCloud, a_whole_incident, control_characters
-from fakes.values import NOW
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.clouds.broken_cloud import BROKEN, MORE_LEAVES, OTHER, BrokenCloud, a_whole_incident, control_characters
+from kit.fakes.bad_values import ANYTHING, JSON, NEVER, NO_RECORD, NO_WORD, QUIET, cut, mangled, warped
+from kit.fakes.values import NOW
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt, ServerProgress, ServerState
 from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.cluster.schema import compute_node, open_incident

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 
-from bad_values import ESCAPES
-from broken_cloud import control_characters
+from kit.clouds.broken_cloud import control_characters
+from kit.fakes.bad_values import ESCAPES
 from nova_ha.log import FORMAT, OneLine
 from nova_ha.printable import printable, printable_json
 

@@ -6,8 +6,8 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 import pytest
-from bad_values import NEVER
-from broken_cloud import BROKEN, OTHER, BrokenCloud
+from kit.clouds.broken_cloud import BROKEN, OTHER, BrokenCloud
+from kit.fakes.bad_values import NEVER
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import PAUSED, RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
 from nova_ha.consul.transaction import Operation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from bad_values import NEVER, NO_RECORD, NO_WORD
-from broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters
+from kit.clouds.broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters
+from kit.fakes.bad_values import NEVER, NO_RECORD, NO_WORD
 from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import (
     PAUSED,

@@ -8,9 +8,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from bad_values import ESCAPES
-from broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters, pause
-from fakes.values import NOW
+from kit.clouds.broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters, pause
+from kit.fakes.bad_values import ESCAPES
+from kit.fakes.values import NOW
 from nova_ha.cluster.gate import Gate, UnknownGate
 from nova_ha.cluster.incident import Receipt, ServerProgress, Step
 from nova_ha.cluster.node import Approval, Maintenance, RuntimeConfig

@@ -5,17 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fakes.observers import some_votes
-from fakes.values import (
-    NOW,
-    a_maintenance,
-    a_node,
-    a_past,
-    a_view,
-    a_waiting_incident,
-    an_approval,
-    an_incident,
-)
+from kit.fakes.observers import some_votes
+from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.policy import Policy, Share

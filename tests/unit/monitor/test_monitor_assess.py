@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes.observers import some_votes
-from fakes.values import NOW, a_maintenance, a_node, a_past, a_view, an_approval, an_incident
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.fakes.observers import some_votes
+from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view, an_approval, an_incident
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.node import ComputeNode, Pause
 from nova_ha.cluster.policy import Policy, Quorum, Share

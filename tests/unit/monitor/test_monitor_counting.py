@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.cluster import fails_of, is_failed, register
-from fakes.observers import HA_NODES, a_report, publish
-from fakes.store import FakeStore
-from fakes.values import NOW, a_maintenance, an_approval
+from kit.fakes.clock import FakeClock
+from kit.fakes.cluster import fails_of, is_failed, register
+from kit.fakes.observers import HA_NODES, a_report, publish
+from kit.fakes.store import FakeStore
+from kit.fakes.values import NOW, a_maintenance, an_approval
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.schema import CONFIG, PAUSED, WAKE, compute_node, open_incident

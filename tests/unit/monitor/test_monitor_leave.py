@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.cluster import is_failed, register
-from fakes.observers import HA_NODES, a_report, publish
-from fakes.store import FakeStore
+from kit.fakes.clock import FakeClock
+from kit.fakes.cluster import is_failed, register
+from kit.fakes.observers import HA_NODES, a_report, publish
+from kit.fakes.store import FakeStore
 from nova_ha.cluster.schema import LEFT, compute_node
 from nova_ha.monitor.counting import count_failures
 from nova_ha.recovery.operator import maintenance

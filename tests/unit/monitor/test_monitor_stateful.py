@@ -7,14 +7,14 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from fakes.clock import FakeClock
-from fakes.cluster import fails_of, is_failed, register
-from fakes.observers import HA_NODES, a_report, publish
-from fakes.store import FakeStore
-from fakes.values import a_maintenance, an_approval
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from kit.fakes.clock import FakeClock
+from kit.fakes.cluster import fails_of, is_failed, register
+from kit.fakes.observers import HA_NODES, a_report, publish
+from kit.fakes.store import FakeStore
+from kit.fakes.values import a_maintenance, an_approval
 from nova_ha.clock import to_key
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState

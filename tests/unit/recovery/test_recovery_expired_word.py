@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from fakes.world import Crash, World
+from kit.fakes.world import Crash, World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.schema import compute_node

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.values import a_waiting_incident
-from fakes.world import World
+from kit.fakes.values import a_waiting_incident
+from kit.fakes.world import World
 from nova_ha.clock import to_key, to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState

@@ -6,10 +6,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
-from fakes.values import NOW, a_maintenance, a_past, a_waiting_incident, an_approval, an_incident
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
+from kit.fakes.values import NOW, a_maintenance, a_past, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.policy import Policy, Quorum

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import World
+from kit.fakes.world import World
 from nova_ha.cluster import incident as records
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState

@@ -12,12 +12,12 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from audit.trace import OPERATOR
-from fakes.trace import TracedNova, TracedWorld
-from fakes.world import Crash
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from kit.audit.trace import OPERATOR
+from kit.fakes.trace import TracedNova, TracedWorld
+from kit.fakes.world import Crash
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.schema import compute_node
 from nova_ha.compute import MigrationStatus

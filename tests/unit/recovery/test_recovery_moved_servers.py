@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from fakes.world import World
+from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.schema import compute_node

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes.values import a_waiting_incident
-from fakes.world import World
+from kit.fakes.values import a_waiting_incident
+from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.errors import NovaError
 from nova_ha.recovery import notify as notifying

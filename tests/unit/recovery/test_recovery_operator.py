@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.values import NOW, a_waiting_incident, an_incident
-from fakes.world import World
+from kit.fakes.values import NOW, a_waiting_incident, an_incident
+from kit.fakes.world import World
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt

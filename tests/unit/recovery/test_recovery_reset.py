@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from fakes.nova import FakeNova
-from fakes.values import a_waiting_incident, an_incident
-from fakes.world import World
+from kit.fakes.nova import FakeNova
+from kit.fakes.values import a_waiting_incident, an_incident
+from kit.fakes.world import World
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState

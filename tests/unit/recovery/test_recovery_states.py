@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.values import an_incident
+from kit.fakes.values import an_incident
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.recovery.states import TRANSITIONS, WORKING, Event, IllegalMove, advance, stop

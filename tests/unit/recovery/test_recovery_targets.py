@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from fakes.findings import a_service
+from kit.fakes.findings import a_service
 from nova_ha.cluster.schema import RESERVE_REASON
 from nova_ha.recovery.targets import ANY_HOST, targets
 

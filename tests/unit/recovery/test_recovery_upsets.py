@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from fakes.trace import TracedWorld
-from fakes.world import Crash, World
+from kit.fakes.trace import TracedWorld
+from kit.fakes.world import Crash, World
 from nova_ha.cluster.duty import Duty, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from fakes.world import Crash, World, hand_edit
+from kit.fakes.world import Crash, World, hand_edit
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.compute import ServerID, VMState

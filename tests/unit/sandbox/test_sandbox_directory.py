@@ -8,12 +8,12 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from kit.machines.process_state import has_ended
 from nova_ha.errors import HAError
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Reservation
 from nova_ha.sandbox.processes import end_all
 from nova_ha.sandbox.waiting import until
-from process_state import has_ended
 
 OWNER = """
 import os, sys

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
+import on_release
 import pytest
 from nova_ha.sandbox import apt
-
-sys.path.append(str(Path(__file__).parents[2]))
-
-import on_release
 
 
 @pytest.fixture

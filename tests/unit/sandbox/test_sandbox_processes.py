@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from kit.machines.process_state import has_ended
 from nova_ha.errors import HAError
 from nova_ha.sandbox.processes import Child, end_all, end_one, find, marked, signal_one
 from nova_ha.sandbox.waiting import until
-from process_state import has_ended
 
 SLEEP = "import time; time.sleep(600)"
 GRANDCHILD = (

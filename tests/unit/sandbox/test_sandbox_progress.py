@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from fakes.values import NOW, a_node, an_incident
+from kit.fakes.values import NOW, a_node, an_incident
 from nova_ha.cluster.incident import IncidentState, ServerProgress, ServerState
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.sandbox.progress import ORDER, Bars, steps, words

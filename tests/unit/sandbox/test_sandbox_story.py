@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from fakes.values import NOW, a_node, a_waiting_incident, an_incident
+from kit.fakes.values import NOW, a_node, a_waiting_incident, an_incident
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import IncidentState, ServerProgress, Step
 from nova_ha.probe.votes import NodeVotes

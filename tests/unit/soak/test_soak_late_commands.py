@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from audit.trace import PowerCommand
-from support.bmc import Fault, SimulatedBMC
-from support.evidence import of_machine
+from kit.audit.trace import PowerCommand
+from kit.machines.bmc import Fault, SimulatedBMC
+from kit.machines.evidence import of_machine
 
 
 def a_bmc(directory: Path) -> SimulatedBMC:

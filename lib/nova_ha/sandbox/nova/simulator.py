@@ -1,7 +1,7 @@
 """A simulated OpenStack: enough of Keystone, Nova, Placement and Glance for python-novaclient to work unchanged.
 
 It holds state and does nothing by halves: services report and fall silent, evacuations take their time and go
-wrong as the real ones do (measured, see tests/openstack), guests run on hosts and can be seen to run twice. Nothing
+wrong as the real ones do (measured, see tests/nova), guests run on hosts and can be seen to run twice. Nothing
 is kept on disk. User `admin`, password `secret`, project `admin`; user `member` is no administrator.
 
     python -m nova_ha.sandbox.nova --address 127.0.0.1 --port 0 --hosts compute-1,compute-2,ha-1

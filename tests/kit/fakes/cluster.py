@@ -1,0 +1,42 @@
+"""A registered cluster in a FakeStore."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.schema import compute_node, ha_node
+
+from kit.fakes.store import FakeStore
+
+
+def register(store: FakeStore, nodes: Iterable[str], ha: Iterable[str] = ("ha-1", "ha-2", "ha-3")) -> None:
+    """Write what `node add` and `ha-node add` write for these nodes."""
+    for number, node in enumerate(nodes):
+        values = {
+            "status/failed": "False",
+            "status/recovered": "False",
+            "internal/number_fails": "0",
+            "internal/runtime_config": RuntimeConfig(nova_host=node).to_kv(),
+            "config/bmc/ip": f"10.0.{number // 250}.{number % 250 + 1}",
+            "config/bmc/user": "admin",
+            "config/bmc/password": "bmc-secret",
+            "config/ssh/user": "probe",
+            "config/ssh/password": "ssh-secret",
+            "general/": "",
+        }
+        for leaf, value in values.items():
+            store.put(compute_node(node, leaf), value)
+    for node in ha:
+        store.put(ha_node(node, "status/in_use"), "False")
+        store.put(ha_node(node, "general/"), "")
+
+
+def fails_of(store: FakeStore, node: str) -> int:
+    """Return what `number_fails` says."""
+    return int(store.value(compute_node(node, "internal/number_fails")) or 0)
+
+
+def is_failed(store: FakeStore, node: str) -> bool:
+    """Return what `status/failed` says."""
+    return store.value(compute_node(node, "status/failed")) == "True"

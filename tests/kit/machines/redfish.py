@@ -1,0 +1,275 @@
+"""Redfish BMCs for the tests: OpenStack's `sushy-emulator`, which is not ours, and a small one that can misbehave.
+
+sushy-emulator knows neither sessions nor refusals; what it does know, it judges independently. The small one
+keeps sessions as real BMCs do, and does on request what vendors were seen to do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import http.client
+import ipaddress
+import json
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from nova_ha.power import BMCAddress
+
+from kit.machines.processes import unmarked_environment
+
+USER = "ADMIN"
+PASSWORD = "s3cret-of-the-bmc"
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A self-signed certificate for one address, with its key, in files."""
+
+    chain: Path
+    key: Path
+    fingerprint: str
+
+
+def make_certificate(folder: Path, host: str) -> Certificate:
+    """Write a certificate that is good for the address for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(host))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    chain, secret = folder / "bmc.crt", folder / "bmc.key"
+    chain.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, pem, plain))
+    der = certificate.public_bytes(serialization.Encoding.DER)
+    return Certificate(chain, secret, hashlib.sha256(der).hexdigest())
+
+
+@dataclass(frozen=True)
+class SushyBMC:
+    """A running sushy-emulator with one system."""
+
+    host: str
+    port: int
+    system: str
+    certificate: Certificate
+
+    @property
+    def address(self) -> BMCAddress:
+        """Where and how to log in to it; its certificate is pinned."""
+        tls = f"sha256:{self.certificate.fingerprint}"
+        return BMCAddress("redfish", self.host, self.port, USER, PASSWORD, tls)
+
+
+@contextlib.contextmanager
+def start_sushy(folder: Path, host: str, port: int = 443, *, power: str = "On") -> Iterator[SushyBMC]:
+    """Run a sushy-emulator at the address while the block lasts."""
+    folder.mkdir(parents=True, exist_ok=True)
+    bmc = SushyBMC(host, port, str(uuid.uuid4()), make_certificate(folder, host))
+    systems = [{"uuid": bmc.system, "name": "host", "power_state": power, "external_notifier": False, "nics": []}]
+    digest = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(rounds=4)).decode()
+    (folder / "users").write_text(f"{USER}:{digest}\n")
+    settings = {
+        "SUSHY_EMULATOR_FAKE_DRIVER": True,
+        "SUSHY_EMULATOR_FAKE_SYSTEMS": systems,
+        "SUSHY_EMULATOR_STATE_DIR": str(folder),
+        "SUSHY_EMULATOR_AUTH_FILE": str(folder / "users"),
+    }
+    (folder / "sushy.conf").write_text("".join(f"{name} = {value!r}\n" for name, value in settings.items()))
+    command = [sys.executable, "-m", "sushy_tools.emulator.main", "--config", str(folder / "sushy.conf")]
+    command += ["-i", host, "-p", str(port), "--fake"]
+    command += ["--ssl-certificate", str(bmc.certificate.chain), "--ssl-key", str(bmc.certificate.key)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=unmarked_environment()
+        )
+    try:
+        _wait_until_it_answers(process, bmc, folder / "log")
+        yield bmc
+    finally:
+        process.kill()
+        process.wait(timeout=10)
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], bmc: SushyBMC, log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            trusting = ssl._create_unverified_context()
+            client = http.client.HTTPSConnection(bmc.host, bmc.port, timeout=1, context=trusting)
+            client.request("GET", "/redfish/v1/")
+            client.getresponse().read()
+            return
+    raise RuntimeError(f"the sushy-emulator at {bmc.host}:{bmc.port} does not answer:\n{log.read_text()}")
+
+
+@dataclass
+class FakeRedfish:
+    """The state of the small Redfish BMC. Change a field, and it behaves so from the next request on.
+
+    `refuses` answers a power-off with this HTTP status; `goes_off_first` lets the host go off at that moment.
+    `lies` takes a power-off and does nothing; `drops` closes the connection instead of answering it.
+    `stalls` never answers anything.
+    """
+
+    host: str
+    port: int
+    fingerprint: str = ""
+    power: str | None = "On"
+    uuid: str | None = "4C4C4544-0042-3510-8052-B4C04F4D3132"
+    serial: str | None = "CZJ12345"
+    refuses: int = 0
+    goes_off_first: bool = False
+    lies: bool = False
+    drops: bool = False
+    stalls: bool = False
+    broken_json: bool = False
+    down: bool = False
+    sessions: set[str] = field(default_factory=set)
+    logins: int = 0
+    offs: int = 0
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def address(self) -> BMCAddress:
+        """Where and how to log in to it; its certificate is pinned."""
+        return BMCAddress("redfish", self.host, self.port, USER, PASSWORD, f"sha256:{self.fingerprint}")
+
+
+@contextlib.contextmanager
+def start_fake_redfish(folder: Path, host: str, port: int = 443) -> Iterator[FakeRedfish]:
+    """Run the small BMC at the address while the block lasts."""
+    certificate = make_certificate(folder, host)
+    state = FakeRedfish(host, port, certificate.fingerprint)
+    handler = type("Handler", (_Handler,), {"bmc": state})
+    server = _QuietServer((host, port), handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.chain, certificate.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield state
+    finally:
+        state.closing.set()
+        server.shutdown()
+        server.server_close()
+
+
+_ROOT = {
+    "RedfishVersion": "1.15.0",
+    "Systems": {"@odata.id": "/redfish/v1/Systems"},
+    "Managers": {"@odata.id": "/redfish/v1/Managers"},
+    "SessionService": {"@odata.id": "/redfish/v1/SessionService"},
+}
+_SYSTEM = "/redfish/v1/Systems/1"
+_RESET = f"{_SYSTEM}/Actions/ComputerSystem.Reset"
+_SESSIONS = "/redfish/v1/SessionService/Sessions"
+
+
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet of clients that were ended in the middle."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    bmc: FakeRedfish
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+    def do_GET(self) -> None:
+        if self.path.rstrip("/") == "/redfish/v1":
+            return self._answer(503 if self.bmc.down else 200, _ROOT)
+        if not self._is_logged_in():
+            return self._refuse(401, "Base.1.8.NoValidSession")
+        members = {"/redfish/v1/Systems": _SYSTEM, "/redfish/v1/Managers": "/redfish/v1/Managers/1"}
+        if self.path in members:
+            return self._answer(200, {"Members": [{"@odata.id": members[self.path]}]})
+        if self.path == _SYSTEM:
+            return self._answer(200, self._system())
+        return self._refuse(404, "Base.1.8.ResourceMissingAtURI")
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == _SESSIONS:
+            return self._log_in(body)
+        if self.path == _RESET and self._is_logged_in():
+            return self._reset(body["ResetType"])
+        return self._refuse(401, "Base.1.8.NoValidSession")
+
+    def do_DELETE(self) -> None:
+        self.bmc.sessions.discard(self.path.rpartition("/")[2])
+        self._answer(204, None)
+
+    def _system(self) -> dict[str, Any]:
+        return {
+            "PowerState": self.bmc.power,
+            "UUID": self.bmc.uuid,
+            "SerialNumber": self.bmc.serial,
+            "Actions": {"#ComputerSystem.Reset": {"target": _RESET}},
+        }
+
+    def _log_in(self, body: dict[str, str]) -> None:
+        if (body["UserName"], body["Password"]) != (USER, PASSWORD):
+            return self._refuse(401, "Base.1.8.NoValidSession")
+        token = uuid.uuid4().hex
+        self.bmc.sessions.add(token)
+        self.bmc.logins += 1
+        return self._answer(201, {}, {"X-Auth-Token": token, "Location": f"https://bmc.example{_SESSIONS}/{token}"})
+
+    def _is_logged_in(self) -> bool:
+        return self.headers.get("X-Auth-Token") in self.bmc.sessions
+
+    def _reset(self, kind: str) -> None:
+        self.bmc.offs += kind == "ForceOff"
+        if self.bmc.goes_off_first:
+            self.bmc.power = "Off"
+        if self.bmc.refuses:
+            return self._refuse(self.bmc.refuses, "Base.1.8.ActionNotSupported")
+        if not self.bmc.lies:
+            self.bmc.power = "Off"
+        if self.bmc.drops:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            return None
+        return self._answer(204, None)
+
+    def _refuse(self, status: int, message: str) -> None:
+        told = [{"MessageId": message, "Message": f"{message} says the BMC"}]
+        self._answer(status, {"error": {"code": message, "@Message.ExtendedInfo": told}})
+
+    def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
+        if self.bmc.stalls:
+            self.bmc.closing.wait(60)
+        text = b"" if body is None else json.dumps(body).encode()
+        if self.bmc.broken_json:
+            text = text[: len(text) // 2]
+        self.send_response(status)
+        for name, value in {**(headers or {}), "Content-Length": str(len(text))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(text)
