@@ -9,7 +9,7 @@ BIN := .venv/bin
 ARGS ?=
 
 # What make test runs: make test TESTS=tests/unit.
-TESTS ?= tests/unit tests/integration
+TESTS ?= tests/unit tests/faults tests/integration
 # What meets Consul itself most closely, a cluster in which nothing may happen, and one recovery as a whole.
 CONSUL_TESTS := $(addprefix tests/integration/, cluster cli checks $(addprefix whole/test_whole_recovery.py::, \
   test_a_healthy_cluster_writes_nothing_and_runs_no_handler test_a_hung_host_ends_with_its_servers_on_an_ha_node))
@@ -65,7 +65,7 @@ bench-openstack: .venv/.developing ## measure recoveries of 5, 20 and 50 servers
 
 unprotected: .venv/.developing ## see each fault's tests fail without its protection; some minutes, with ARGS=--process half an hour
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
-	@PYTHONPATH=tests $(BIN)/python -m unprotected $(ARGS)
+	@PYTHONPATH=tests $(BIN)/python -m faults.unprotected $(ARGS)
 
 clean: ## remove all that these targets made in the checkout
 	rm -rf .venv .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist lib/*.egg-info

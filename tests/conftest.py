@@ -1,7 +1,45 @@
-"""All tests: an assertion within the kit says what it compared, as one in a test does."""
+"""What holds for all tests: how assertions of the kit are shown, what a test leaves behind, how a run is ended."""
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable, Iterator
+
 import pytest
+from nova_ha.errors import HAError
+from nova_ha.sandbox.provide import consul_version, find_consul
 
 pytest.register_assert_rewrite("kit")
+
+
+@pytest.fixture(autouse=True)
+def _own_sigterm() -> Iterator[None]:
+    """Let what a program under test does with SIGTERM end with its test: the test run itself must end by it."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+# What a script starts in the background has the interrupt ignored, and would hand that on to all that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+# Whoever ends the run gets all that it started ended too, as after Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def which_consul() -> str:
+    """Return the version of Consul that the tests run on, and where it is."""
+    try:
+        return f"{consul_version(find_consul())} ({find_consul()})"
+    except HAError as error:
+        return str(error)
+
+
+def pytest_report_header() -> str:
+    return f"consul: {which_consul()}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def recorded(record_testsuite_property: Callable[[str, object], None]) -> None:
+    """The report in a file says it too."""
+    record_testsuite_property("consul", which_consul())

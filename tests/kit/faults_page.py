@@ -37,7 +37,7 @@ def rows() -> Iterator[Row]:
 def shown_in_tests() -> frozenset[tuple[int, str]]:
     """Return every `shows(fault, line, ...)` of the tests, both written out."""
     found = set()
-    for path in (PROJECT / "tests/unit/faults").glob("test_*.py"):
+    for path in (PROJECT / "tests/faults/decisions").glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "shows":
                 found.add((ast.literal_eval(node.args[0]), ast.literal_eval(node.args[1])))

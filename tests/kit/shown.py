@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def shows(fault: int, line: str, printed: str) -> None:
-    """Check that the line is printed word for word; tests/unit/faults/test_faults_page.py reads `fault` and `line`.
+    """Check that the line is printed word for word; test_faults_page.py reads `fault` and `line`.
 
     Both must be written out where this is called.
     """

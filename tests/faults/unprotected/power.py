@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unprotected.removal import Edit, Removal, process, removal
+from faults.unprotected.removal import Edit, Removal, process, removal
 
 FENCING = "lib/nova_ha/recovery/fencing.py"
 WATCH = "lib/nova_ha/recovery/power_watch.py"

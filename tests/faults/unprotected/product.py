@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from unprotected.removal import PROJECT, Edit
+from faults.unprotected.removal import PROJECT, Edit
 
 PARTS = ("lib", "checks", "handlers", "consul.d", "setup.cfg", "pyproject.toml")
 

@@ -3,7 +3,7 @@
 # ruff: noqa: E501 (lines of the product, as they are)
 from __future__ import annotations
 
-from unprotected.removal import Edit, Removal, removal
+from faults.unprotected.removal import Edit, Removal, removal
 
 EVACUATION = "lib/nova_ha/recovery/evacuation.py"
 FOLLOWING = "lib/nova_ha/recovery/following.py"

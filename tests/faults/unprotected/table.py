@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unprotected import driving, moving, observing, power
-from unprotected.removal import Removal
+from faults.unprotected import driving, moving, observing, power
+from faults.unprotected.removal import Removal
 
 EVERY = (*power.REMOVALS, *observing.REMOVALS, *driving.REMOVALS, *moving.REMOVALS)
 REMOVALS: tuple[Removal, ...] = tuple(sorted(EVERY, key=lambda removal: (removal.process, removal.faults)))

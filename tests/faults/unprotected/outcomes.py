@@ -1,4 +1,4 @@
-"""What became of each test, as a plug-in of pytest that writes it down: `-p unprotected.outcomes`."""
+"""What became of each test, as a plug-in of pytest that writes it down: `-p faults.unprotected.outcomes`."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from faults.unprotected.removal import SLOW, Edit, NotFound, Removal
+from faults.unprotected.table import REMOVALS
 from kit.marked_tests import PROJECT, exists, faults_of
-from unprotected.removal import Edit, NotFound, Removal
-from unprotected.table import REMOVALS
 
 ROWS = range(1, 39)
 EDITS = sorted({edit for removal in REMOVALS for edit in removal.edits}, key=lambda edit: (edit.file, edit.text))
@@ -24,7 +24,7 @@ def test_the_tests_of_a_protection_are_there_and_marked_with_its_fault(removal: 
     for test in removal.tests:
         assert exists(test), test
         assert faults_of(test) & set(removal.faults), f"{test} is not marked with any of {removal.faults}"
-        assert test.startswith("tests/integration/") is removal.process
+        assert test.startswith(SLOW) is removal.process
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unprotected.removal import Edit, Removal, process, removal
+from faults.unprotected.removal import Edit, Removal, process, removal
 
 CLAIM = "lib/nova_ha/recovery/claim.py"
 DRIVER = "lib/nova_ha/recovery/driver.py"
@@ -283,7 +283,7 @@ REMOVALS: tuple[Removal, ...] = (
         9,
         "a driver bears with a Consul that is away for a while",
         Edit(DRIVER, "CONSUL_PATIENCE_S = 60.0", "CONSUL_PATIENCE_S = -1.0"),
-        tests="faults/test_faults_consul.py::"
+        tests="test_faults_consul.py::"
         "test_an_incident_bears_with_the_death_of_every_leader_at_claim_fence_and_evacuation",
     ),
 )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
+# Where a test's file is looked for.
+FAST = ("tests/faults/decisions", "tests/unit", "tests/faults")
+SLOW = ("tests/faults/processes", "tests/integration")
 
 
 class NotFound(Exception):
@@ -45,13 +48,13 @@ class Removal:
 
 
 def removal(faults: int | tuple[int, ...], words: str, *edits: Edit, tests: str | tuple[str, ...]) -> Removal:
-    """Return a proof in the fast layer; a test without a folder is one of tests/unit/faults."""
-    return Removal(_rows(faults), words, edits, tuple(_node_id(test) for test in _several(tests)))
+    """Return a proof in the fast layer; a test's file is named from one of the folders FAST."""
+    return Removal(_rows(faults), words, edits, tuple(_node_id(test, FAST) for test in _several(tests)))
 
 
 def process(faults: int | tuple[int, ...], words: str, *edits: Edit, tests: str | tuple[str, ...]) -> Removal:
-    """Return a proof with real processes; the tests' files are under tests/integration."""
-    return Removal(_rows(faults), words, edits, tuple(f"tests/integration/{test}" for test in _several(tests)), True)
+    """Return a proof with real processes; a test's file is named from one of the folders SLOW."""
+    return Removal(_rows(faults), words, edits, tuple(_node_id(test, SLOW) for test in _several(tests)), True)
 
 
 def _rows(faults: int | tuple[int, ...]) -> tuple[int, ...]:
@@ -62,5 +65,6 @@ def _several(tests: str | tuple[str, ...]) -> tuple[str, ...]:
     return (tests,) if isinstance(tests, str) else tests
 
 
-def _node_id(test: str) -> str:
-    return f"tests/unit/{test}" if "/" in test else f"tests/unit/faults/{test}"
+def _node_id(test: str, folders: tuple[str, ...]) -> str:
+    file = test.partition("::")[0]
+    return next((f"{folder}/{test}" for folder in folders if (PROJECT / folder / file).exists()), test)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unprotected.removal import Edit, Removal, process, removal
+from faults.unprotected.removal import Edit, Removal, process, removal
 
 ASSESS = "lib/nova_ha/monitor/assess.py"
 GATES = "lib/nova_ha/monitor/gates.py"
@@ -282,14 +282,14 @@ REMOVALS: tuple[Removal, ...] = (
         3,
         "a quorum of the observers must agree",
         ONE_IS_ENOUGH,
-        tests="faults/test_faults_networks.py::"
+        tests="test_faults_networks.py::"
         "test_only_what_a_quorum_sees_counts_and_a_host_whose_nova_compute_reports_is_not_fenced",
     ),
     process(
         22,
         "no data is not a failure",
         NO_DATA_IS_FAILING,
-        tests="faults/test_broken_checks.py::test_checks_that_all_agents_cannot_run_fail_no_host",
+        tests="test_broken_checks.py::test_checks_that_all_agents_cannot_run_fail_no_host",
     ),
     process(
         27,

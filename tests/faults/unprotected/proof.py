@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from unprotected.outcomes import VARIABLE, Outcome, by_test, read
-from unprotected.product import Product
-from unprotected.removal import PROJECT, Edit, NotFound, Removal
+from faults.unprotected.outcomes import VARIABLE, Outcome, by_test, read
+from faults.unprotected.product import Product
+from faults.unprotected.removal import PROJECT, Edit, NotFound, Removal
 
 FAST_LIMIT_S = 180
 PROCESS_LIMIT_S = 540
@@ -40,7 +40,7 @@ def run(tests: Sequence[str], edits: Sequence[Edit], limit_s: float) -> list[Out
     with Product(edits) as product:
         outcomes = product.path / "outcomes"
         command = [
-            *(product.python, "-m", "pytest", "-q", "-p", "unprotected.outcomes", "-p", "no:cacheprovider"),
+            *(product.python, "-m", "pytest", "-q", "-p", "faults.unprotected.outcomes", "-p", "no:cacheprovider"),
             *("--rootdir", PROJECT, *tests),
         ]
         environ = {**product.environ, VARIABLE: str(outcomes), "PYTHONPATH": str(PROJECT / "tests")}

@@ -1,4 +1,4 @@
-"""python -m unprotected: take the product's protections away, one by one, and demand that their tests fail."""
+"""python -m faults.unprotected: take the product's protections away, one by one, and demand that their tests fail."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from unprotected.proof import FAST_LIMIT_S, PROCESS_LIMIT_S, Finding, prove, run
-from unprotected.removal import Removal
-from unprotected.table import REMOVALS
+from faults.unprotected.proof import FAST_LIMIT_S, PROCESS_LIMIT_S, Finding, prove, run
+from faults.unprotected.removal import Removal
+from faults.unprotected.table import REMOVALS
 
 
 def main() -> int:
