@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from kit.audit.effects import Effect, Story
 from kit.audit.incidents import Incident
@@ -38,7 +39,7 @@ def _without_proof(story: Story, effect: Effect) -> Iterator[str]:
     yield from (f"{what}, {why}" for why in _not_off(story, effect, incident))
 
 
-def _vouched(receipt: dict[str, str], moment: datetime) -> bool:
+def _vouched(receipt: Mapping[str, Any], moment: datetime) -> bool:
     """True where a human's word that it is off was in force."""
     until = moment_of(receipt.get("until"))
     return receipt.get("method") == "operator" and until is not None and moment < until

@@ -215,7 +215,12 @@ class ObservedCloud(TracedWorld):
         """Run the timer's check of that HA node, and the recovery that it starts; return what it printed."""
         starts: list[str] = []
         printed = io.StringIO()
-        starting = patch.object(timer_check, "start_recovery", lambda: starts.append(me) or ())
+
+        def start() -> tuple[()]:
+            starts.append(me)
+            return ()
+
+        starting = patch.object(timer_check, "start_recovery", start)
         with redirect_stdout(printed), starting, patch("nova_ha.log.log_to_the_journal"):
             timer_check.tick(self._store(me), self.clock)
         if starts:

@@ -24,7 +24,7 @@ from typing import Any
 from nova_ha.clock import from_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
-from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
 from nova_ha.cluster.schema import HA_NODES, INCIDENTS_CLOSED, RECOVERY_SEMAPHORE, compute_node
 from nova_ha.cluster.view import ClusterView, read_view
@@ -89,7 +89,7 @@ class WholeCloud:
             key_list_policy=self.plan.key_list_policy,
         )
 
-    def new_openstack(self, network: Network) -> OpenStack:
+    def new_openstack(self, network: Network) -> Any:
         """Return what the cloud has for OpenStack, not started."""
         return OpenStack(network.nova, self.directory)
 
@@ -451,7 +451,8 @@ class WholeCloud:
     def _nothing_held(self) -> bool:
         store = self.store()
         view = read_view(store)
-        held = [node.name for node in (*view.compute_nodes.values(), *view.ha_nodes.values()) if node.lock_session]
+        nodes: list[ComputeNode | HANode] = [*view.compute_nodes.values(), *view.ha_nodes.values()]
+        held = [node.name for node in nodes if node.lock_session]
         busy = [e.key for e in store.list(HA_NODES) if e.key.endswith("/in_use") and flag_from(e.value)]
         semaphore = Semaphore.read(store, RECOVERY_SEMAPHORE)
         return not (held or busy or semaphore.holders or semaphore.live)

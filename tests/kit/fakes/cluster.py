@@ -13,7 +13,7 @@ from kit.fakes.store import FakeStore
 def register(store: FakeStore, nodes: Iterable[str], ha: Iterable[str] = ("ha-1", "ha-2", "ha-3")) -> None:
     """Write what `node add` and `ha-node add` write for these nodes."""
     for number, node in enumerate(nodes):
-        values = {
+        values: dict[str, bytes | str] = {
             "status/failed": "False",
             "status/recovered": "False",
             "internal/number_fails": "0",

@@ -85,7 +85,10 @@ class Handmade:
 
     def leave_out(self, what: type | Callable[[Any], bool]) -> None:
         """Leave out records of a kind, or those that it is true for."""
-        left_out = (lambda record: isinstance(record, what)) if isinstance(what, type) else what
+        left_out: Callable[[Any], bool] = what
+        if isinstance(what, type):
+            kind = what
+            left_out = lambda record: isinstance(record, kind)  # noqa: E731
         assert any(map(left_out, self.records))
         self.records = [record for record in self.records if not left_out(record)]
 

@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from nova_ha.clock import Clock
 from nova_ha.compute import (
@@ -67,7 +68,7 @@ class FakeNova:
 
     # --- what a test does to it ---
 
-    def add(self, host: str, count: int = 1, vm_state: VMState = VMState.ACTIVE, **fields: object) -> list[str]:
+    def add(self, host: str, count: int = 1, vm_state: VMState = VMState.ACTIVE, **fields: Any) -> list[str]:
         """Put so many servers on the host."""
         made = []
         for _ in range(count):

@@ -86,7 +86,7 @@ class FakeStore(Store):
         with self._calling():
             return [key for key in sorted(self.data) if key.startswith(prefix)]
 
-    def fetch(self, path: str, *, consistent: bool = False) -> Any:
+    def fetch(self, path: str, *, consistent: bool = False, **asked: Any) -> Any:
         with self._calling():
             if path == "/v1/session/list":
                 return [{"ID": session} for session in self.consul.sessions]

@@ -105,7 +105,7 @@ class TracedWorld(World):
         self.reached = threading.local()
         self._faults: list[Injected] = []
         self._guests = TracedGuests(self)
-        self._watches = (TracedConsul(self), TracedPower(self), TracedReports(self), self._guests)
+        self._watches: tuple[Any, ...] = (TracedConsul(self), TracedPower(self), TracedReports(self), self._guests)
         self.clock.meanwhile.append(self.look)
         for bmc in self.bmcs.values():
             bmc.on_off = _both(bmc.on_off, self.look)

@@ -61,7 +61,7 @@ class World:
         self.report()
 
     def _register(self, number: int, name: str) -> None:
-        leaves = {
+        leaves: dict[str, bytes | str] = {
             "status/failed": "False",
             "status/recovered": "False",
             "internal/number_fails": "0",

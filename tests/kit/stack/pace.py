@@ -65,7 +65,8 @@ def pace_of(incident: Incident, died_at: datetime, plain_s: float) -> Pace:
         at[IncidentState.FINISHED],
     ]
     spans = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(stamps)]
-    return Pace(len(incident.servers), *spans, plain_s)
+    claimed, fenced, forced_down, evacuated, archived = spans
+    return Pace(len(incident.servers), claimed, fenced, forced_down, evacuated, archived, plain_s)
 
 
 def plain_loop(nova: Nova, source: str, target: str, servers: Sequence[str], within_s: float) -> float:
