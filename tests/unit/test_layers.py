@@ -20,6 +20,7 @@ ALLOWED = {
     "errors": set(),
     "clock": set(),
     "printable": set(),
+    "limits": set(),
     "log": set(),
     "guard": set(),
     "consul": set(),
@@ -37,7 +38,7 @@ ALLOWED = {
     "handlers.failures": LOWER | {"monitor", "handlers"},
     "handlers.recovery": LOWER | PARTS | {"handlers"},
 }
-BELOW_ALL = {"errors", "clock", "printable", "log", "guard"}
+BELOW_ALL = {"errors", "clock", "limits", "printable", "log", "guard"}
 
 
 def modules() -> list[str]:

@@ -10,7 +10,7 @@ import nova_ha
 import pytest
 
 ROOT = Path(nova_ha.__file__).parent
-FOLDERS = ("checks", "cli", "cluster", "handlers", "monitor", "power", "probe", "recovery")
+FOLDERS = ("checks", "cli", "cluster", "consul", "handlers", "monitor", "power", "probe", "recovery")
 
 # What a reason is called, in a field or as a name of its own.
 REASONS = {"why", "reason", "what", "words", "evidence", "trouble", "diagnosis"}
@@ -63,7 +63,7 @@ def test_nothing_is_decided_on_a_sentence(folder: str) -> None:
     assert files
     for path in files:
         found = list(decisions(path.read_text()))
-        assert len(found) == ALLOWED.get(f"{folder}/{path.name}", 0), (path.name, found)
+        assert len(found) == ALLOWED.get(f"{folder}/{path.relative_to(top)}", 0), (path, found)
 
 
 @pytest.mark.parametrize(

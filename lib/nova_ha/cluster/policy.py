@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.cluster.schema import CONFIG
-from nova_ha.consul.limits import CALL_S, LOCK_MARGIN_S
 from nova_ha.consul.transaction import Entry
 from nova_ha.consul.values import BadValue, Problem, shown, text_from
+from nova_ha.limits import CALL_S, LOCK_MARGIN_S
 
 # Twice, for an evacuation may take two calls on one proof of the lock: a server is reset first.
 LEAST_LOCK_DELAY_S = 2 * (CALL_S + LOCK_MARGIN_S)

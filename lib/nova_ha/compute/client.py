@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from nova_ha.compute.credentials import Access, access
-from nova_ha.consul.limits import CALL_S
 from nova_ha.errors import ConfigError
+from nova_ha.limits import CALL_S
 
 if TYPE_CHECKING:
     from nova_ha.compute.nova import Nova

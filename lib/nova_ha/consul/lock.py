@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nova_ha.clock import Clock
-from nova_ha.consul.limits import LOCK_MARGIN_S
 from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Committed, Operation, Rejected, held
 from nova_ha.errors import ConfigError, ConsulError
+from nova_ha.limits import LOCK_MARGIN_S
 
 RETRY_S = 1.0
 

@@ -15,10 +15,10 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import FAILED, MAINTENANCE, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
-from nova_ha.consul.limits import NOVA_PATIENCE_S
 from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete_cas
 from nova_ha.consul.values import flag_to
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
+from nova_ha.limits import NOVA_PATIENCE_S
 from nova_ha.probe.votes import NodeVotes, read_votes
 from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.recovery.claim import Claimed, recovered_set, released

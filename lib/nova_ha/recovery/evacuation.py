@@ -12,8 +12,8 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, ServerProgress, ServerState
 from nova_ha.cluster.reading import GateReading
 from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, ServiceReading, VMState
-from nova_ha.consul.limits import NOVA_PATIENCE_S
 from nova_ha.errors import EvacuationRefused, HAError, NoSuchHost, NoSuchServer, NovaError, OutcomeUnknown
+from nova_ha.limits import NOVA_PATIENCE_S
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import Halted, NeedsOperator
 from nova_ha.recovery.following import Followed, Waiting, follow, newest, unanswered

@@ -11,8 +11,8 @@ from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import IncidentState, Reading, Receipt
 from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.together import before_the_fence
-from nova_ha.consul.limits import BMC_READING_S, CALL_S
 from nova_ha.errors import BMCError, OutcomeUnknown
+from nova_ha.limits import BMC_READING_S, CALL_S
 from nova_ha.power import BMC, PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver

@@ -11,9 +11,9 @@ from typing import TypeVar
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import ServiceReading
-from nova_ha.consul.limits import BMC_READING_S
 from nova_ha.consul.semaphore import Semaphore
 from nova_ha.errors import BMCError, HAError
+from nova_ha.limits import BMC_READING_S
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes, Votes, read_votes
 from nova_ha.recovery.driver_clients import DriverClients, Sight

@@ -7,8 +7,8 @@ import threading
 from dataclasses import dataclass
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.consul.limits import BMC_READING_S
 from nova_ha.errors import BMCError
+from nova_ha.limits import BMC_READING_S
 from nova_ha.power import BMC, PowerReading, PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver

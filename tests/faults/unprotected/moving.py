@@ -39,7 +39,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         29,
         "an error of Nova means unknown, and is borne for a while",
-        Edit("lib/nova_ha/consul/limits.py", "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
+        Edit("lib/nova_ha/limits.py", "NOVA_PATIENCE_S = 90.0", "NOVA_PATIENCE_S = -1.0"),
         tests="test_fault_nova.py::test_reads_that_fail_for_a_while_conclude_nothing",
     ),
     removal(

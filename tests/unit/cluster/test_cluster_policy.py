@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from kit.fakes.kv_entries import an_entry
 from nova_ha.cluster.policy import LEAST_LOCK_DELAY_S, OPTIONS, Policy, Quorum, Share, option_text, parse_option
 from nova_ha.cluster.schema import CONFIG
-from nova_ha.consul.limits import CALL_S, LOCK_MARGIN_S
 from nova_ha.consul.transaction import Entry
 from nova_ha.consul.values import BadValue
+from nova_ha.limits import CALL_S, LOCK_MARGIN_S
 
 
 def entries(**options: str | bytes) -> list[Entry]:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.clock import FakeClock
 from kit.fakes.store import FakeStore
-from nova_ha.consul.limits import LOCK_MARGIN_S as MARGIN_S
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.transaction import Committed, Entry, Rejected, cas, delete, lock, unlock
 from nova_ha.errors import ConfigError, ConsulError, ExitCode, OutcomeUnknown
+from nova_ha.limits import LOCK_MARGIN_S as MARGIN_S
 
 KEY = "ha_cluster/compute_nodes/c1/internal/.lock"
 DELAY_S, CALL_S = 30.0, 8.0

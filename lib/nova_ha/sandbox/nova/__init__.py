@@ -33,6 +33,6 @@ Endpoints for a rehearsal and its auditor, without a token:
                                slow_spawn: {server or host: seconds}, forget_tokens: true}, added to those in force
     DELETE /sandbox/faults     end all of them
 
-A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.Fault`: {"match": "evacuate", "status": 500,
+A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.NovaFault`: {"match": "evacuate", "status": 500,
 "times": 3} refuses three evacuations, {"match": "evacuate", "lost": true, "acts": true} does them and never answers.
 """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nova_ha.clock import to_stamp
-from nova_ha.sandbox.nova.faults import Fault, Faults
+from nova_ha.sandbox.nova.faults import Faults, NovaFault
 from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
 from nova_ha.sandbox.nova.life import report, restart_compute, stop_spawning
@@ -179,7 +179,7 @@ class Control:
     def _add_faults(self, request: Request) -> Response:
         errors = request.body.get("errors", [])
         for error in [errors] if isinstance(errors, dict) else errors:
-            self.faults.add(Fault.from_json(error))
+            self.faults.add(NovaFault.from_json(error))
         self.cloud.fail_spawn.update(request.body.get("fail_spawn", []))
         self.cloud.slow_spawn.update(request.body.get("slow_spawn", {}))
         if request.body.get("forget_tokens"):

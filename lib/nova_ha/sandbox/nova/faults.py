@@ -1,4 +1,4 @@
-"""Fault switches of the simulator: what goes wrong with which request, and how often."""
+"""NovaFault switches of the simulator: what goes wrong with which request, and how often."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass
-class Fault:
+class NovaFault:
     """One fault. It strikes requests whose line, `METHOD path action`, contains `match`, so many `times`.
 
     `status` answers with that error; `lost` closes the connection without an answer. `acts` says whether the request
@@ -24,7 +24,7 @@ class Fault:
     times: int | None = None
 
     @classmethod
-    def from_json(cls, body: Mapping[str, Any]) -> Fault:
+    def from_json(cls, body: Mapping[str, Any]) -> NovaFault:
         """Read it from a request. Raises TypeError for a field that there is not."""
         return cls(**body)
 
@@ -37,10 +37,10 @@ class Fault:
 class Faults:
     """All faults in force; the first that matches strikes."""
 
-    _faults: list[Fault] = field(default_factory=list)
+    _faults: list[NovaFault] = field(default_factory=list)
     _lock: Lock = field(default_factory=Lock)
 
-    def add(self, fault: Fault) -> None:
+    def add(self, fault: NovaFault) -> None:
         with self._lock:
             self._faults.append(fault)
 
@@ -48,7 +48,7 @@ class Faults:
         with self._lock:
             self._faults.clear()
 
-    def strike(self, line: str) -> Fault | None:
+    def strike(self, line: str) -> NovaFault | None:
         """Return the fault for this request, and count it."""
         with self._lock:
             for fault in self._faults:

@@ -1,41 +1,4 @@
-"""A simulated OpenStack: enough of Keystone, Nova, Placement and Glance for python-novaclient to work unchanged.
-
-It holds state and does nothing by halves: services report and fall silent, evacuations take their time and go
-wrong as the real ones do (measured, see tests/nova), guests run on hosts and can be seen to run twice. Nothing
-is kept on disk. User `admin`, password `secret`, project `admin`; user `member` is no administrator.
-
-    python -m nova_ha.sandbox.nova --address 127.0.0.1 --port 0 --hosts compute-1,compute-2,ha-1
-
-prints its URL (`OS_AUTH_URL` is that + `/identity/v3`), and ends with its standard input or on SIGTERM.
-
-Endpoints for a rehearsal and its auditor, without a token:
-
-    GET    /sandbox/hosts      each host: its service as Nova shows it, `powered`, `alive` (its nova-compute works)
-    POST   /sandbox/hosts      {name, inventory: {VCPU: 64, ...}, reports_itself: true}
-    POST   /sandbox/heartbeat  {host, boot}: a report of the host's own process, every second. From the first one on,
-                               the host lives by its heartbeats only; a new `boot` is a restart of its nova-compute,
-                               which cleans evacuated servers before it reports. 409 while powered off
-    POST   /sandbox/power      {host, on}: off ends nova-compute and guests; on starts nova-compute again where
-                               the host reports by itself
-    POST   /sandbox/compute    {host, running}: kill nova-compute (guests run on), or start it
-    POST   /sandbox/servers    {host, name, flavor, vm_state, task_state, metadata, tags, image_id, ...} -> {id}
-    PUT    /sandbox/servers/ID {vm_state, task_state, ...}: change fields of a server in Nova's database
-    DELETE /sandbox/servers/ID forget a server with its guests and its evacuations, at once
-    POST   /sandbox/flavors    {name, extra_specs, size: {VCPU: 1, ...}} -> {id}
-    POST   /sandbox/images     {name, properties, tags, id} -> {id}
-    GET    /sandbox/guests     {guests: {server: {host: runs there}}, overlaps: [{server, hosts, since}]}
-    GET    /sandbox/requests   every request: {at, client, method, path, query, action, body, status}; `client` is the
-                               address that it came from; status 0: not answered
-    GET    /sandbox/history    {runs: [{server, host, began, ended}], evacuations: [{id, server, source, destination,
-                               began, status, ended}]}, all that there ever were; `ended` null: not yet
-    DELETE /sandbox/history    forget the requests until now, and what of the history is over: for runs of hours
-    POST   /sandbox/faults     {errors: FAULT or [FAULT...], fail_spawn: [server or host...],
-                               slow_spawn: {server or host: seconds}, forget_tokens: true}, added to those in force
-    DELETE /sandbox/faults     end all of them
-
-A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.Fault`: {"match": "evacuate", "status": 500,
-"times": 3} refuses three evacuations, {"match": "evacuate", "lost": true, "acts": true} does them and never answers.
-"""
+"""The server of the simulated OpenStack: its state and its life put together. See `nova_ha.sandbox.nova`."""
 
 from __future__ import annotations
 
@@ -49,7 +12,7 @@ from typing import Any
 from nova_ha.clock import Clock, SystemClock, to_stamp
 from nova_ha.sandbox.nova.api import ComputeAPI, Version
 from nova_ha.sandbox.nova.endpoints import PREFIX, Control
-from nova_ha.sandbox.nova.faults import Fault, Faults
+from nova_ha.sandbox.nova.faults import Faults, NovaFault
 from nova_ha.sandbox.nova.history import History
 from nova_ha.sandbox.nova.http import Lost, Refusal, Request, Response, SimulatorServer, dispatch
 from nova_ha.sandbox.nova.keystone import PREFIX as IDENTITY
@@ -116,7 +79,7 @@ class NovaSimulator:
         """Answer one request: faults first, then the API. Raises Lost where no answer is to be given."""
         if request.path.startswith(PREFIX):
             return self._control(request)
-        fault = self.faults.strike(request.line) or Fault()
+        fault = self.faults.strike(request.line) or NovaFault()
         entry = self._record(request)
         answer = self._dispatch(self._routes, request) if fault.carried_out else Response()
         if fault.lost:
