@@ -11,8 +11,10 @@ ARGS ?=
 # What make test runs: make test TESTS=tests/unit.
 TESTS ?= tests/unit tests/faults tests/integration
 # What meets Consul itself most closely, a cluster in which nothing may happen, and one recovery as a whole.
-CONSUL_TESTS := $(addprefix tests/integration/, cluster cli checks $(addprefix whole/test_whole_recovery.py::, \
+CONSUL_TESTS := $(addprefix tests/integration/, consul cli checks $(addprefix whole/test_whole_recovery.py::, \
   test_a_healthy_cluster_writes_nothing_and_runs_no_handler test_a_hung_host_ends_with_its_servers_on_an_ha_node))
+# What needs no whole cloud, for whoever changes something.
+FAST_TESTS := tests/unit tests/faults/decisions tests/faults/malformed $(addprefix tests/integration/, consul compute checks)
 # What make test-on runs in a bare Debian, and which one: make test-on RELEASE=trixie TARGET=demo.
 TARGET ?= test
 RELEASE ?=
@@ -20,7 +22,7 @@ RELEASE ?=
 MINUTES ?= 10
 SEED ?=
 
-.PHONY: help demo test test-consul test-on test-openstack soak lint bench bench-openstack unprotected clean
+.PHONY: help demo test test-fast test-consul test-on test-openstack soak lint bench bench-openstack unprotected clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -33,6 +35,10 @@ demo: .venv/.product ## rehearse the failure of a compute host on real Consul ag
 test: .venv/.developing ## run the unit tests, and the integration tests on real Consul, sshd and IPMI
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
 	$(BIN)/pytest -v $(TESTS) $(ARGS)
+
+test-fast: .venv/.developing ## run what needs no whole cloud; some four minutes
+	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
+	$(BIN)/pytest $(FAST_TESTS) $(ARGS)
 
 test-consul: .venv/.developing ## run what meets Consul most closely on another one: make test-consul CONSUL=/path/to/consul
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
