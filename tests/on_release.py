@@ -34,6 +34,8 @@ INSIDE = r"""
 set -eu
 root=$1 consul=$2
 shift 2
+# A root that is no mount of its own has no mount namespaces, which tests make inside.
+mount --bind "$root" "$root"
 for folder in proc sys dev; do mount --rbind "/$folder" "$root/$folder"; done
 mount -t tmpfs -o mode=755 tmpfs "$root/run"
 [ -z "$consul" ] || install -m 755 "$consul" "$root/run/consul"
