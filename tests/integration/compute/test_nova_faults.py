@@ -14,7 +14,7 @@ from nova_ha.compute import nova as nova_module
 from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
 from nova_ha.errors import ConfigError, EvacuationRefused, NovaError, OutcomeUnknown
-from nova_ha.sandbox.nova.faults import Fault
+from nova_ha.sandbox.nova.faults import NovaFault
 from nova_ha.sandbox.nova.simulator import NovaSimulator
 from nova_ha.sandbox.nova.state import Timing
 
@@ -39,20 +39,20 @@ def sent(cloud: SimulatedCloud, what: str) -> list[Any]:
 
 
 LOST = [
-    Fault("evacuate", status=500),
-    Fault("evacuate", status=502),
-    Fault("evacuate", status=503),
-    Fault("evacuate", lost=True),
-    Fault("evacuate", lost=True, acts=True),
-    Fault("evacuate", status=504, acts=True),
-    Fault("evacuate", delay_s=3.0),
+    NovaFault("evacuate", status=500),
+    NovaFault("evacuate", status=502),
+    NovaFault("evacuate", status=503),
+    NovaFault("evacuate", lost=True),
+    NovaFault("evacuate", lost=True, acts=True),
+    NovaFault("evacuate", status=504, acts=True),
+    NovaFault("evacuate", delay_s=3.0),
 ]
 
 
 @pytest.mark.fault(29)
 @pytest.mark.parametrize("fault", LOST, ids=lambda fault: f"{fault.status}-{fault.acts}-{fault.lost}-{fault.delay_s}")
 def test_an_evacuation_whose_answer_is_lost_is_unknown_and_sent_once(
-    cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: Fault
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: NovaFault
 ) -> None:
     cloud.simulator.faults.add(fault)
 
@@ -78,7 +78,7 @@ def test_no_write_is_repeated_and_each_is_unknown_without_an_answer(
 ) -> None:
     service_id = service(nova, SOURCE).service.id
     before = len(cloud.simulator.requests)
-    cloud.simulator.faults.add(Fault(match, lost=True))
+    cloud.simulator.faults.add(NovaFault(match, lost=True))
 
     with pytest.raises(OutcomeUnknown):
         WRITES[match](nova, vm, service_id)
@@ -87,9 +87,11 @@ def test_no_write_is_repeated_and_each_is_unknown_without_an_answer(
 
 
 @pytest.mark.fault(29)
-@pytest.mark.parametrize("fault", [Fault("GET", status=503), Fault("GET", lost=True), Fault("GET", delay_s=3.0)])
+@pytest.mark.parametrize(
+    "fault", [NovaFault("GET", status=503), NovaFault("GET", lost=True), NovaFault("GET", delay_s=3.0)]
+)
 def test_a_read_that_fails_is_an_error_and_never_an_empty_list(
-    cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: Fault
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: NovaFault
 ) -> None:
     cloud.simulator.faults.add(fault)
 
@@ -109,7 +111,7 @@ def test_a_read_that_fails_is_an_error_and_never_an_empty_list(
 
 @pytest.mark.fault(29)
 def test_a_call_ends_by_its_time_out_however_slow_the_answer(cloud: SimulatedCloud, nova: Nova, vm: ServerID) -> None:
-    cloud.simulator.faults.add(Fault("evacuate", delay_s=30.0))
+    cloud.simulator.faults.add(NovaFault("evacuate", delay_s=30.0))
     began = time.monotonic()
 
     with pytest.raises(OutcomeUnknown):
@@ -144,7 +146,7 @@ def test_a_token_that_cannot_be_renewed_leaves_no_doubt_that_nothing_was_done(
     cloud: SimulatedCloud, nova: Nova, vm: ServerID
 ) -> None:
     cloud.simulator.identity.forget_tokens()
-    cloud.simulator.faults.add(Fault("/auth/tokens", lost=True))
+    cloud.simulator.faults.add(NovaFault("/auth/tokens", lost=True))
 
     with pytest.raises(NovaError):
         nova.evacuate(vm, TARGET)
