@@ -10,10 +10,10 @@ import click
 from nova_ha.checks import check_guard
 
 if TYPE_CHECKING:
-    from nova_ha.cluster.node import BMCConfig, ComputeNode
+    from nova_ha.cluster.node import ComputeNode
     from nova_ha.consul.store import Store
-    from nova_ha.power import BMCAddress
     from nova_ha.power.bmc_sweep import BMCSighting
+    from nova_ha.power.device import FenceDevice
     from nova_ha.probe.sighting import Sighting
 
 # Of each interval.
@@ -84,7 +84,7 @@ def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
     return exit_code(sightings)
 
 
-def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
+def judge(device: FenceDevice, seen: BMCSighting) -> Sighting:
     """Say what a BMC's sighting means for the node."""
     from nova_ha.power import UNFENCEABLE, PowerState
     from nova_ha.power.identity import Match, compared
@@ -92,9 +92,9 @@ def judge(config: BMCConfig, seen: BMCSighting) -> Sighting:
 
     if seen.trouble:
         return failing(f"{UNFENCEABLE}{seen.trouble}")
-    if config.identity and compared(config.identity, seen.identity) is not Match.EQUAL:
+    if device.identity and compared(device.identity, seen.identity) is not Match.EQUAL:
         shown = f"is {seen.identity}" if seen.identity else "is not shown"
-        return failing(f"{UNFENCEABLE}the BMC's identity {shown}, recorded is {config.identity}")
+        return failing(f"{UNFENCEABLE}the BMC's identity {shown}, recorded is {device.identity}")
     if seen.power.state is PowerState.OFF:
         return unknown("powered off")
     if seen.power.state is PowerState.UNKNOWN:
@@ -109,15 +109,9 @@ def _sightings(nodes: Mapping[str, ComputeNode], deadline_s: float) -> Mapping[s
 
     bad = {name: problem for name, node in nodes.items() if (problem := problem_in(node, "bmc"))}
     bad.update({name: unknown("has no BMC") for name, node in nodes.items() if node.bmc is None and name not in bad})
-    configs = {name: node.bmc for name, node in nodes.items() if node.bmc and name not in bad}
-    seen = sweep_bmcs({name: _address(config) for name, config in configs.items()}, max(deadline_s, 0.1))
-    return {**bad, **{name: judge(config, seen[name]) for name, config in configs.items()}}
-
-
-def _address(config: BMCConfig) -> BMCAddress:
-    from nova_ha.power import BMCAddress
-
-    return BMCAddress(config.driver, config.ip, config.port, config.user, config.password, config.tls)
+    devices = {name: node.bmc for name, node in nodes.items() if node.bmc and name not in bad}
+    seen = sweep_bmcs(devices, max(deadline_s, 0.1))
+    return {**bad, **{name: judge(device, seen[name]) for name, device in devices.items()}}
 
 
 def main() -> NoReturn:

@@ -106,7 +106,7 @@ class Judge:
 
     def bad_lines(self) -> Iterator[str]:
         """Yield every traceback and every secret in the logs and in what the commands have said."""
-        secrets = {machine.bmc.address.password for machine in self._cloud.machines.values()}
+        secrets = {machine.bmc.device.password for machine in self._cloud.machines.values()}
         secrets |= {machine.settings["ssh_password"] for machine in self._cloud.machines.values()}
         spoken = [*self._cloud.logs, *(self._cloud.directory / COMMANDS).glob("command-*[0-9]")]
         for file in spoken:

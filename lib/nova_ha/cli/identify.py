@@ -6,8 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from nova_ha.cluster.node import BMCConfig, ComputeNode
+from nova_ha.cluster.node import ComputeNode
 from nova_ha.errors import HAError
+from nova_ha.power.device import FenceDevice
 
 LIMIT_S = 10.0
 
@@ -46,11 +47,11 @@ def ssh_host_key(node: ComputeNode) -> str:
     return host_key(node.ssh)
 
 
-def bmc_identity(bmc: BMCConfig, timeout_s: float) -> str | None:
+def bmc_identity(device: FenceDevice, timeout_s: float) -> str | None:
     """Return the identity that the BMC shows, None where it has none. Raises HAError."""
-    from nova_ha.power import BMCAddress, connect
+    from nova_ha.power import connect
 
-    return connect(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls)).identity(timeout_s)
+    return connect(device).identity(timeout_s)
 
 
 def _tried(read: Callable[[], str | None]) -> tuple[str | None, str]:

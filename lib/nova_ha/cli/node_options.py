@@ -9,10 +9,14 @@ import click
 
 from nova_ha.cli.secret import read_secret
 from nova_ha.cluster.registry import NodeSettings
+from nova_ha.power.drivers import DEFAULT_DRIVER, DRIVERS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 PASSWORD_HELP = "File with the {what} password in its first line; - reads a line of standard input."
+_PORTS = ", ".join(f"{driver.port} for {driver.name}" for driver in DRIVERS.values())
+_WITH_TLS = " and ".join(driver.name for driver in DRIVERS.values() if driver.has_tls)
+_TLS_HOW = f"For {_WITH_TLS}: verify, sha256:FINGERPRINT or insecure"
 OPTIONS = (
     click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]"),
     click.option("--ssh-address", metavar="ADDRESS", help="Where SSH answers.  [default: the node's name]"),
@@ -21,11 +25,11 @@ OPTIONS = (
     click.option("--ssh-password-file", metavar="FILE", help=PASSWORD_HELP.format(what="test user's")),
     click.option("--ssh-host-key", metavar="KEY", help="Pin this host key, e.g. 'ssh-ed25519 AAAA...'."),
     click.option("--bmc-ip", metavar="ADDRESS", help="Address of the BMC (iLO, iDRAC, IPMI, Redfish)."),
-    click.option("--bmc-port", metavar="PORT", help="[default: 623 for ipmi, 443 for redfish]"),
+    click.option("--bmc-port", metavar="PORT", help=f"[default: {_PORTS}]"),
     click.option("--bmc-user", metavar="USER", help="The BMC's user; it must be allowed to switch the power."),
     click.option("--bmc-password-file", metavar="FILE", help=PASSWORD_HELP.format(what="BMC's")),
-    click.option("--bmc-driver", metavar="DRIVER", help="ipmi or redfish.  [default: ipmi]"),
-    click.option("--bmc-tls", metavar="HOW", help="verify, sha256:FINGERPRINT or insecure.  [default: verify]"),
+    click.option("--bmc-driver", metavar="DRIVER", help=f"{' or '.join(DRIVERS)}.  [default: {DEFAULT_DRIVER}]"),
+    click.option("--bmc-tls", metavar="HOW", help=f"{_TLS_HOW}.  [default: verify]"),
     click.option("--bmc-identity", metavar="ID", help="The GUID or serial number that the BMC must show."),
 )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import FAILED, RECOVERED
 from nova_ha.cluster.view import ClusterView
@@ -230,7 +230,7 @@ def _let_pass(node: ComputeNode, incident: Incident, now: datetime) -> bool:
     if node.approval and node.approval.lets_pass(incident.gate, now):
         return True
     receipt = incident.receipt
-    confirmed = receipt is not None and receipt.method == "operator" and receipt.valid(now)
+    confirmed = receipt is not None and receipt.method is ReceiptMethod.OPERATOR and receipt.valid(now)
     return confirmed and incident.gate.answered_by_a_receipt
 
 

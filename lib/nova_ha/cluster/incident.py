@@ -68,14 +68,21 @@ class Reading:
     why: str = ""
 
 
+class ReceiptMethod(enum.Enum):
+    """What says that the host is off: its BMC's readings, or an operator's word."""
+
+    BMC = "bmc"
+    OPERATOR = "operator"
+
+
 @dataclass(frozen=True)
 class Receipt:
     """The proof that the host is off. No step after fencing runs without one.
 
-    `method` is `bmc` or `operator`; an operator's word ends at `until`, a BMC's readings do not.
+    An operator's word ends at `until`, a BMC's readings do not.
     """
 
-    method: str
+    method: ReceiptMethod
     by: str
     at: datetime
     address: str = ""
@@ -306,7 +313,7 @@ def _shortened(steps: tuple[Step, ...], bytes_over: int) -> tuple[Step, ...]:
 
 def _receipt_to(receipt: Receipt) -> dict[str, Any]:
     value = {
-        "method": receipt.method,
+        "method": receipt.method.value,
         "by": receipt.by,
         "at": to_stamp(receipt.at),
         "address": receipt.address,
@@ -319,11 +326,8 @@ def _receipt_to(receipt: Receipt) -> dict[str, Any]:
 
 
 def _receipt(value: Mapping[str, Any]) -> Receipt:
-    method = value["method"]
-    if method not in ("bmc", "operator"):
-        raise ValueError(f"receipt's method is {method!r}")
     return Receipt(
-        method=method,
+        method=_method(value["method"]),
         by=_text(value["by"]),
         at=from_stamp(value["at"]),
         address=_text(value.get("address", "")),
@@ -334,6 +338,14 @@ def _receipt(value: Mapping[str, Any]) -> Receipt:
         until=_moment(value.get("until")),
         why=_text(value.get("why", "")),
     )
+
+
+def _method(name: Any) -> ReceiptMethod:
+    """Return the method. Raises ValueError for one of a newer version: what it proves is not known here."""
+    for method in ReceiptMethod:
+        if method.value == name:
+            return method
+    raise ValueError(f"receipt's method is {name!r}")
 
 
 def _progress_to(progress: ServerProgress) -> dict[str, Any]:

@@ -38,10 +38,10 @@ from nova_ha.consul.values import (
     secret_from,
     shown,
 )
+from nova_ha.power.device import FenceDevice
+from nova_ha.power.drivers import DEFAULT_DRIVER, DRIVERS
 
 T = TypeVar("T")
-
-DEFAULT_BMC_PORTS = {"ipmi": 623, "redfish": 443}
 
 
 @dataclass(frozen=True)
@@ -53,19 +53,6 @@ class SSHConfig:
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     host_key: str | None = None
-
-
-@dataclass(frozen=True)
-class BMCConfig:
-    """How a node's BMC is reached, and the identity that it must show before power is cut."""
-
-    ip: str
-    user: str
-    password: str = field(repr=False)
-    driver: str = "ipmi"
-    port: int = 623
-    identity: str | None = None
-    tls: str = "verify"
 
 
 @dataclass(frozen=True)
@@ -192,8 +179,8 @@ class ComputeNode:
     recovered: bool = False
     number_fails: int = 0
     left: bool = False
-    bmc: BMCConfig | None = None
-    incomplete_bmc: BMCConfig | None = field(default=None, repr=False)
+    bmc: FenceDevice | None = None
+    incomplete_bmc: FenceDevice | None = field(default=None, repr=False)
     runtime: RuntimeConfig | None = None
     maintenance: Maintenance | None = None
     approval: Approval | None = None
@@ -339,8 +326,8 @@ def _name_problem(key: str, name: str) -> Problem | None:
 def driver_from(raw: bytes) -> str:
     """Read `config/bmc/driver`. Raises BadValue."""
     word = line_from(raw).lower()
-    if word not in DEFAULT_BMC_PORTS:
-        raise BadValue(f"is {shown(word)}, expected ipmi or redfish")
+    if word not in DRIVERS:
+        raise BadValue(f"is {shown(word)}, expected {' or '.join(DRIVERS)}")
     return word
 
 
@@ -355,22 +342,22 @@ def tls_from(raw: bytes) -> str:
     raise BadValue(f"is {shown(word)}, expected verify, insecure or sha256:<64 hex digits>")
 
 
-def _bmc_from(read: _Reader) -> tuple[BMCConfig | None, BMCConfig | None]:
+def _bmc_from(read: _Reader) -> tuple[FenceDevice | None, FenceDevice | None]:
     """Return the BMC, or what there is of it; ip, user or password missing is a problem, all three are none."""
-    driver = read("config/bmc/driver", driver_from, "ipmi")
-    port = read("config/bmc/port", port_from, DEFAULT_BMC_PORTS[driver])
+    driver = read("config/bmc/driver", driver_from, DEFAULT_DRIVER)
+    port = read("config/bmc/port", port_from, DRIVERS[driver].port)
     identity = read("config/bmc/identity", line_from, None)
     tls = read("config/bmc/tls", tls_from, "verify")
     ip = read("config/bmc/ip", line_from, None)
     user = read("config/bmc/user", line_from, None)
     password = read("config/bmc/password", secret_from, None)
     if ip is not None and user is not None and password is not None:
-        return BMCConfig(ip, user, password, driver, port, identity, tls), None
+        return FenceDevice(driver, ip, port, user, password, tls, identity), None
     needed = ("config/bmc/ip", "config/bmc/user", "config/bmc/password")
     missing = [leaf for leaf in needed if leaf not in read.entries]
     if len(missing) < len(needed):
         read.problems.extend(Problem(read.prefix + leaf, "is missing") for leaf in missing)
-    return None, BMCConfig(ip or "", "", "", driver, port, identity)
+    return None, FenceDevice(driver, ip or "", port, "", "", identity=identity)
 
 
 def check_version(value: Mapping[str, Any], known: int) -> None:

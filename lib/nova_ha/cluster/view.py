@@ -150,8 +150,8 @@ def _unique_values(
         if node.nova_host:
             yield "Nova host", node.nova_host, node.name, node.key("internal/runtime_config")
         bmc = node.bmc or node.incomplete_bmc
-        if bmc and bmc.ip:
-            yield "BMC address", f"{bmc.ip}:{bmc.port}", node.name, node.key("config/bmc/ip")
+        if bmc and bmc.host:
+            yield "BMC address", bmc.address, node.name, node.key("config/bmc/ip")
         if bmc and bmc.identity:
             yield "BMC identity", bmc.identity, node.name, node.key("config/bmc/identity")
     for other in ha.values():

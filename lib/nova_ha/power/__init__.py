@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from nova_ha.errors import ConfigError
+from nova_ha.power.device import FenceDevice
 
 
 class PowerState(enum.Enum):
@@ -42,35 +42,17 @@ class BMC(Protocol):
         """Return the system's GUID or serial number, or None where the BMC has none. Raises BMCError."""
 
 
-@dataclass(frozen=True)
-class BMCAddress:
-    """Where a host's BMC is and how to log in to it.
-
-    `driver` is `ipmi` or `redfish`. `tls` is for Redfish: `verify`, `sha256:` with the hexadecimal fingerprint
-    of the BMC's certificate, or `insecure`; IPMI has no TLS and ignores it.
-    """
-
-    driver: str
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    tls: str = "verify"
-
-
-DRIVERS = ("ipmi", "redfish")
-
 # What the BMC check puts before each reason in its report, and whoever reads several of them says once.
 UNFENCEABLE = "cannot be fenced: "
 
 
-def connect(address: BMCAddress) -> BMC:
-    """Return the BMC at the address. Nothing is sent before the first call. Raises ConfigError."""
-    if address.driver not in DRIVERS:
-        raise ConfigError(f"no BMC driver {address.driver!r}", remedy=f"use one of {', '.join(DRIVERS)}")
+def connect(device: FenceDevice) -> BMC:
+    """Return the BMC that the device describes. Nothing is sent before the first call. Raises ConfigError."""
     from nova_ha.power.bounded import BoundedBMC
+    from nova_ha.power.drivers import driver_of
 
-    return BoundedBMC(address)
+    driver_of(device)
+    return BoundedBMC(device)
 
 
 def reading_of(word: str) -> PowerReading:

@@ -6,11 +6,10 @@ Any call may take minutes or never return (pyghmi does both), and raises whateve
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
-from nova_ha.errors import ConfigError
-from nova_ha.power import BMCAddress, PowerReading
+from nova_ha.power import PowerReading
+from nova_ha.power.device import FenceDevice
 
 
 class BMCLogin(Protocol):
@@ -29,23 +28,11 @@ class BMCLogin(Protocol):
         """Log out: BMCs have few sessions, and keep a lost one for minutes."""
 
 
-def log_in(address: BMCAddress) -> BMCLogin:
-    """Log in with the address's driver."""
-    if address.driver == "ipmi":
-        from nova_ha.power.ipmi import IPMILogin
+class LoginType(Protocol):
+    """What the row of a driver names: the class of its logins."""
 
-        return IPMILogin(address)
-    if address.driver == "redfish":
-        from nova_ha.power.redfish import RedfishLogin
+    def __call__(self, device: FenceDevice) -> BMCLogin:
+        """Log in."""
 
-        return RedfishLogin(address)
-    raise ConfigError(f"no BMC driver {address.driver!r}")
-
-
-def preload(drivers: Iterable[str]) -> None:
-    """Import what the drivers need, once, for all processes that are forked from this one."""
-    for driver in drivers:
-        if driver == "ipmi":
-            import pyghmi.ipmi.command
-        elif driver == "redfish":
-            import pyghmi.redfish.command  # noqa: F401
+    def preload(self) -> None:
+        """Import the libraries that a login needs."""

@@ -6,8 +6,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nova_ha.power import BMCAddress, PowerReading
+from nova_ha.power import PowerReading
 from nova_ha.power.child import carry_out_in_a_child
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 _AT_ONCE = 200
@@ -28,15 +29,15 @@ class BMCSighting:
     trouble: str
 
 
-def sweep(addresses: Mapping[str, BMCAddress], deadline_s: float) -> Mapping[str, BMCSighting]:
+def sweep(devices: Mapping[str, FenceDevice], deadline_s: float) -> Mapping[str, BMCSighting]:
     """Read power and identity of all BMCs, and return a sighting for each name. Never raises.
 
     It ends after `deadline_s` seconds at the latest. A BMC that has not answered by then, or within 12 s of
     its turn, is UNKNOWN and "timed out": every BMC has its turn as long as not all 1,000 are silent.
     """
-    if not addresses:
+    if not devices:
         return {}
-    order = Order(BMCTask.LOOK, addresses, time.monotonic() + deadline_s, min(_EACH_S, deadline_s), _AT_ONCE)
+    order = Order(BMCTask.LOOK, devices, time.monotonic() + deadline_s, min(_EACH_S, deadline_s), _AT_ONCE)
     return {name: _sighting(answer) for name, answer in carry_out_in_a_child(order).items()}
 
 

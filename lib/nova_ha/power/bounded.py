@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 
 from nova_ha.errors import BMCError, OutcomeUnknown
-from nova_ha.power import BMCAddress, PowerReading
+from nova_ha.power import PowerReading
 from nova_ha.power.child import carry_out_in_a_child
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Trouble
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
@@ -18,8 +19,8 @@ from nova_ha.power.order import BMCAnswer, BMCTask, Order
 class BoundedBMC:
     """A BMC as the Protocol `nova_ha.power.BMC` has it. Safe to share between threads."""
 
-    def __init__(self, address: BMCAddress) -> None:
-        self._address = address
+    def __init__(self, device: FenceDevice) -> None:
+        self._device = device
 
     def power(self, timeout_s: float) -> PowerReading:
         return self._ask(BMCTask.POWER, timeout_s).power
@@ -42,8 +43,8 @@ class BoundedBMC:
 
     @property
     def _where(self) -> str:
-        return f"{self._address.host} port {self._address.port}"
+        return f"{self._device.host} port {self._device.port}"
 
     def _ask(self, task: BMCTask, timeout_s: float) -> BMCAnswer:
-        order = Order(task, {"": self._address}, time.monotonic() + timeout_s, timeout_s)
+        order = Order(task, {"": self._device}, time.monotonic() + timeout_s, timeout_s)
         return carry_out_in_a_child(order)[""]

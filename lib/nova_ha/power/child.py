@@ -34,14 +34,14 @@ def carry_out_in_a_child(order: Order) -> Mapping[str, BMCAnswer]:
         child = _start()
     except OSError as error:  # no process or no memory left
         nothing = BMCAnswer.of_trouble(Diagnosis(Trouble.UNKNOWN, f"no process for it: {error}"))
-        return dict.fromkeys(order.addresses, nothing)
+        return dict.fromkeys(order.devices, nothing)
     # The margin lets the child end what it started and go by itself.
     output, ended = _hear_out(child, replace(order, until=order.until - _MARGIN_S), order.until)
     answers: dict[str, BMCAnswer] = {}
     for name, answer in _complete(output):
         answers.setdefault(name, answer)  # the first: a process that crashes afterwards has said what it saw
     silent = BMCAnswer.of_trouble(_why_silent(ended, min(given_s, order.each_s)), sent=True)
-    return {name: answers.get(name, silent) for name in order.addresses}
+    return {name: answers.get(name, silent) for name in order.devices}
 
 
 def _start() -> subprocess.Popen[bytes]:

@@ -6,8 +6,9 @@ import contextlib
 from typing import Any
 
 from nova_ha.errors import BMCError
-from nova_ha.power import BMCAddress, PowerReading, reading_of
+from nova_ha.power import PowerReading, reading_of
 from nova_ha.power import identity as identities
+from nova_ha.power.device import FenceDevice
 
 _APPLICATION = 0x06
 _GET_SYSTEM_GUID = 0x37
@@ -21,12 +22,14 @@ class IPMILogin:
     One process must not log in twice to the same BMC: pyghmi 1.6.19 raises TypeError at the second login.
     """
 
-    def __init__(self, address: BMCAddress) -> None:
+    def __init__(self, device: FenceDevice) -> None:
         from pyghmi.ipmi.command import Command
 
-        self._command: Any = Command(
-            bmc=address.host, userid=address.user, password=address.password, port=address.port
-        )
+        self._command: Any = Command(bmc=device.host, userid=device.user, password=device.password, port=device.port)
+
+    @staticmethod
+    def preload() -> None:
+        import pyghmi.ipmi.command  # noqa: F401
 
     def power(self) -> PowerReading:
         return reading_of(self._command.get_power()["powerstate"])

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from nova_ha.power import BMCAddress, PowerReading, PowerState
+from nova_ha.power import PowerReading, PowerState
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble
 
 
@@ -28,21 +29,21 @@ class Order:
     """
 
     task: BMCTask
-    addresses: Mapping[str, BMCAddress]
+    devices: Mapping[str, FenceDevice]
     until: float
     each_s: float
     at_once: int = 1
 
     def to_json(self) -> str:
         """Return it with its passwords: for the child's standard input only."""
-        addresses = {name: asdict(address) for name, address in self.addresses.items()}
-        return json.dumps({**vars(self), "task": self.task.value, "addresses": addresses}) + "\n"
+        devices = {name: asdict(device) for name, device in self.devices.items()}
+        return json.dumps({**vars(self), "task": self.task.value, "devices": devices}) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Order:
         fields = json.loads(text)
-        addresses = {name: BMCAddress(**address) for name, address in fields["addresses"].items()}
-        return cls(**{**fields, "task": BMCTask(fields["task"]), "addresses": addresses})
+        devices = {name: FenceDevice(**device) for name, device in fields["devices"].items()}
+        return cls(**{**fields, "task": BMCTask(fields["task"]), "devices": devices})
 
 
 _NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import BMCAddress, PowerReading, PowerState, reading_of
+from nova_ha.power import PowerReading, PowerState, reading_of
 from nova_ha.power import identity as identities
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import printable
 
 _LONGEST_SERIAL = 100
@@ -20,10 +21,14 @@ _SESSIONS = "/redfish/v1/SessionService/Sessions"
 class RedfishLogin:
     """A login at a Redfish BMC; see `bmc_login.BMCLogin`."""
 
-    def __init__(self, address: BMCAddress) -> None:
+    def __init__(self, device: FenceDevice) -> None:
         self._command = _command_type()(
-            address.host, address.user, address.password, certificate_check(address.tls), port=address.port
+            device.host, device.user, device.password, certificate_check(device.tls), port=device.port
         )
+
+    @staticmethod
+    def preload() -> None:
+        import pyghmi.redfish.command  # noqa: F401
 
     def power(self) -> PowerReading:
         return reading_of(self._command.get_power()["powerstate"])

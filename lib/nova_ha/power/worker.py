@@ -20,9 +20,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from nova_ha.power import BMCAddress, PowerState
-from nova_ha.power.bmc_login import BMCLogin, log_in, preload
+from nova_ha.power import PowerState
+from nova_ha.power.bmc_login import BMCLogin
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble, diagnose
+from nova_ha.power.drivers import log_in, preload
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 _PR_SET_PDEATHSIG = 1
@@ -35,13 +37,13 @@ def main(parent: int) -> None:
     order = Order.from_json(sys.stdin.readline())
     answers = os.dup(1)
     _silence_pyghmi()
-    preload({address.driver for address in order.addresses.values()})
+    preload({device.driver for device in order.devices.values()})
     carry_out(order, lambda name, answer: _write(answers, answer.to_json(name)))
 
 
 def carry_out(order: Order, report: Callable[[str, BMCAnswer], None]) -> None:
     """Do the task at all BMCs of the order, `at_once` together; return when all have ended or time is up."""
-    waiting = deque(order.addresses)
+    waiting = deque(order.devices)
     running: dict[int, str] = {}
     while running or (waiting and time.monotonic() < order.until):
         while waiting and len(running) < order.at_once and time.monotonic() < order.until:
@@ -56,18 +58,18 @@ def carry_out(order: Order, report: Callable[[str, BMCAnswer], None]) -> None:
         _report_crash(running.pop(pid), os.waitstatus_to_exitcode(status), report)
 
 
-def visit(task: BMCTask, address: BMCAddress, report: Callable[[BMCAnswer], None]) -> None:
+def visit(task: BMCTask, device: FenceDevice, report: Callable[[BMCAnswer], None]) -> None:
     """Log in, do the task, report, log out. Whatever goes wrong becomes the answer."""
     try:
-        session = log_in(address)
+        session = log_in(device)
     except Exception as error:
-        report(BMCAnswer.of_trouble(diagnose(error, secret=address.password)))
+        report(BMCAnswer.of_trouble(diagnose(error, secret=device.password)))
         return
-    report(_do(task, session, address))
+    report(_do(task, session, device))
     session.close()
 
 
-def _do(task: BMCTask, session: BMCLogin, address: BMCAddress) -> BMCAnswer:
+def _do(task: BMCTask, session: BMCLogin, device: FenceDevice) -> BMCAnswer:
     answer = BMCAnswer(sent=True)
     try:
         if task is BMCTask.POWER_OFF:
@@ -78,7 +80,7 @@ def _do(task: BMCTask, session: BMCLogin, address: BMCAddress) -> BMCAnswer:
             answer = replace(answer, identity=session.identity())
         return answer
     except Exception as error:
-        return _blamed(answer, diagnose(error, secret=address.password))
+        return _blamed(answer, diagnose(error, secret=device.password))
 
 
 def _blamed(answer: BMCAnswer, diagnosis: Diagnosis) -> BMCAnswer:
@@ -97,7 +99,7 @@ def _fork(order: Order, name: str, report: Callable[[str, BMCAnswer], None]) -> 
     try:
         _die_with(parent)
         _die_after(min(order.each_s, order.until - time.monotonic()))
-        visit(order.task, order.addresses[name], partial(report, name))
+        visit(order.task, order.devices[name], partial(report, name))
         os._exit(0)  # without the parent's clean-up, and without waiting for pyghmi's threads
     finally:
         os._exit(1)

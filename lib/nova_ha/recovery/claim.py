@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from nova_ha.cluster.gate import Cause, Closed, Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Step
+from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod, Step
 from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.schema import (
     APPROVAL,
@@ -145,7 +145,7 @@ def claimed_incident(
     elif incident.state is IncidentState.NEEDS_OPERATOR:
         what = f"goes on after {incident.gate.value if incident.gate else 'a stop'}"
         receipt, by_itself = incident.proof(findings.latest_now), incident.gate and incident.gate.ends_by_itself
-        if receipt and receipt.method == "operator" and not by_itself:
+        if receipt and receipt.method is ReceiptMethod.OPERATOR and not by_itself:
             incident = _with_last_report(incident, findings)
         incident = advance(incident, Event.GONE_ON)
     else:

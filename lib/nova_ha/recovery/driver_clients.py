@@ -14,6 +14,7 @@ from nova_ha.compute import Compute
 from nova_ha.consul.store import Store
 from nova_ha.errors import HAError, TryAgain
 from nova_ha.power import BMC
+from nova_ha.power.device import FenceDevice
 
 
 class Answer(enum.Enum):
@@ -57,7 +58,7 @@ class DriverClients:
     clock: Clock
     me: str
     compute: Callable[[], Compute]
-    bmc: Callable[[ComputeNode], BMC]
+    bmc: Callable[[FenceDevice], BMC]
     sight: Callable[[ComputeNode, float], Sight]
     stopping: Callable[[], bool] = field(default=lambda: False)
 

@@ -8,12 +8,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from nova_ha.cluster.gate import Cause, Gate
-from nova_ha.cluster.incident import IncidentState, Reading, Receipt
+from nova_ha.cluster.incident import IncidentState, Reading, Receipt, ReceiptMethod
 from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.together import before_the_fence
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.limits import BMC_READING_S, CALL_S
 from nova_ha.power import BMC, PowerState
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import Answer, Halted, NeedsOperator, Sight
@@ -54,7 +55,7 @@ def fence(driver: Driver) -> None:
         seen = driver.incident.service_seen
     driver.reached(
         Event.RECEIPT_WRITTEN,
-        f"fenced: off, by {receipt.method} {receipt.by} ({receipt.identity or receipt.why})",
+        f"fenced: off, by {receipt.method.value} {receipt.by} ({receipt.identity or receipt.why})",
         replace(driver.incident, receipt=receipt, service_seen=seen),
     )
 
@@ -87,7 +88,7 @@ def _renew(driver: Driver, expired: Receipt) -> None:
 
 
 def _read_anew(driver: Driver, words: str) -> Receipt:
-    bmc, until = driver.clients.bmc(driver.node), driver.clients.clock.monotonic() + driver.policy.fence_timeout
+    bmc, until = driver.clients.bmc(_device(driver)), driver.clients.clock.monotonic() + driver.policy.fence_timeout
     try:
         identity = _compared(driver, bmc)
         readings = _read_back(driver, bmc, until)
@@ -95,11 +96,11 @@ def _read_anew(driver: Driver, words: str) -> Receipt:
         on = refusal.closed.gate is Gate.NOT_OFF
         gate = Gate.POWERED_ON if on else refusal.closed.gate
         raise NeedsOperator(gate, f"{words}, and {refusal.closed.why}") from refusal
-    return Receipt("bmc", driver.clients.me, driver.clients.clock.now(), _address(driver), identity, tuple(readings))
+    return _receipt(driver, identity, readings)
 
 
 def _cut_and_prove(driver: Driver) -> Receipt:
-    bmc = driver.clients.bmc(driver.node)
+    bmc = driver.clients.bmc(_device(driver))
     policy, trouble = driver.policy, NeedsOperator(Gate.BMC_UNREACHABLE, "never tried")
     for attempt in range(1, policy.fence_attempts + 1):
         if attempt > 1:
@@ -143,8 +144,12 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     except BMCError as error:
         _refuse_unless_off(driver, bmc, error)
     readings = _read_back(driver, bmc, until)
-    now = driver.clients.clock.now()
-    return Receipt("bmc", driver.clients.me, now, _address(driver), identity, tuple(readings))
+    return _receipt(driver, identity, readings)
+
+
+def _receipt(driver: Driver, identity: str, readings: Sequence[Reading]) -> Receipt:
+    clients = driver.clients
+    return Receipt(ReceiptMethod.BMC, clients.me, clients.clock.now(), _address(driver), identity, tuple(readings))
 
 
 def _refuse_unless_off(driver: Driver, bmc: BMC, error: BMCError) -> None:
@@ -250,6 +255,13 @@ def _last_report(driver: Driver) -> datetime | None:
     return driver.patiently(lambda: current_service(driver), "asking Nova for its last report").updated_at
 
 
+def _device(driver: Driver) -> FenceDevice:
+    """Return what the node is fenced with; the node must have it."""
+    if driver.node.bmc is None:
+        raise ValueError(f"{driver.node.name} has no BMC keys")
+    return driver.node.bmc
+
+
 def _address(driver: Driver) -> str:
     bmc = driver.node.bmc
-    return f"{bmc.ip}:{bmc.port}" if bmc else "(no BMC keys)"
+    return bmc.address if bmc else "(no BMC keys)"

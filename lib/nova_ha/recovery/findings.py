@@ -101,7 +101,7 @@ def _tried(read: Callable[[], T]) -> tuple[T | None, str]:
 def _bmc_read(clients: DriverClients, node: ComputeNode) -> tuple[tuple[str | None, PowerReading], str]:
     if node.bmc is None:
         return (None, PowerReading(PowerState.UNKNOWN, "no BMC keys")), "no BMC keys"
-    bmc = clients.bmc(node)
+    bmc = clients.bmc(node.bmc)
     try:
         identity, trouble = bmc.identity(BMC_READING_S), ""
     except BMCError as error:

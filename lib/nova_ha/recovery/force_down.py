@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Cause, Gate
-from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.incident import IncidentState, ReceiptMethod
 from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.compute import ComputeService, ServiceReading
@@ -63,7 +63,7 @@ def _set_and_read_back(driver: Driver) -> ComputeService:
 def _refuse_if_it_reported(driver: Driver, service: ComputeService) -> None:
     """Raise NeedsOperator where it has reported since its BMC proved it off: Nova may have been away for long."""
     receipt = driver.incident.receipt
-    if receipt and receipt.method == "bmc" and service.updated_at != driver.incident.service_seen:
+    if receipt and receipt.method is ReceiptMethod.BMC and service.updated_at != driver.incident.service_seen:
         PowerWatch(driver).still_off()
         silence = Silence(driver)
         while not silence.kept(service):

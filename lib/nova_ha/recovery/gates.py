@@ -13,7 +13,7 @@ from functools import cached_property
 from nova_ha.cluster import shared_gates
 from nova_ha.cluster.duty import duty
 from nova_ha.cluster.gate import Cause, Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import ClocksDiffer, GateReading, Then, with_approval
 from nova_ha.cluster.schema import OUR_REASON
@@ -44,7 +44,7 @@ class Case:
     @property
     def off_by_bmc(self) -> bool:
         """True where its BMC has proved it off. The driver reads its power again."""
-        return self.receipt is not None and self.receipt.method == "bmc"
+        return self.receipt is not None and self.receipt.method is ReceiptMethod.BMC
 
     @property
     def fenced(self) -> bool:
@@ -105,9 +105,10 @@ def _with_operator(case: Case, reading: GateReading) -> GateReading:
         return reading
     f, approval = case.findings, case.node.approval
     receipt, gate, ended = case.incident.receipt if case.incident else None, reading.gate, []
+    word = receipt if receipt and receipt.method is ReceiptMethod.OPERATOR else None
     if approval and approval.lets_pass(gate, f.now) and not approval.lets_pass(gate, f.latest_now):
         ended.append("its approval")
-    if receipt and receipt.method == "operator" and receipt.valid(f.now) and not receipt.valid(f.latest_now):
+    if word and word.valid(f.now) and not word.valid(f.latest_now):
         ended.append("the word that it is off")
     if not ended:
         return reading
@@ -265,7 +266,7 @@ def _no_bmc(case: Case) -> GateReading | None:
     bmc = case.node.bmc
     if bmc is None:
         return GateReading.of(Gate.NO_BMC, False, key=case.node.key("config/bmc/ip"))
-    return GateReading.of(Gate.NO_BMC, True, driver=bmc.driver, ip=bmc.ip, port=bmc.port)
+    return GateReading.of(Gate.NO_BMC, True, driver=bmc.driver, ip=bmc.host, port=bmc.port)
 
 
 def _bmc_identity(case: Case) -> GateReading | None:
@@ -277,7 +278,7 @@ def _bmc_identity(case: Case) -> GateReading | None:
         return GateReading.behind(Gate.BMC_IDENTITY, Gate.NO_BMC)
     shown, recorded = f.identity or "", bmc.identity or ""
     if compared(recorded, shown) is Match.DIFFERS:
-        return GateReading.of(Gate.BMC_IDENTITY, False, ip=bmc.ip, shown=shown, recorded=recorded)
+        return GateReading.of(Gate.BMC_IDENTITY, False, ip=bmc.host, shown=shown, recorded=recorded)
     return GateReading.of(Gate.BMC_IDENTITY, True, trouble=f.identity_trouble, shown=shown, recorded=recorded)
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from nova_ha.clock import Clock, to_stamp
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PASS, Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
 from nova_ha.cluster.schema import APPROVAL, FAILED, LOCK, MAINTENANCE, PAUSED, RECOVERED, open_incident
@@ -142,7 +142,7 @@ def confirm_off(
     Refused where no incident waits for that, or a driver works on it.
     """
     until = _future(clock, until or clock.now() + DEFAULT_CONFIRMATION, "a confirmation")
-    receipt = Receipt("operator", _name(by), clock.now(), until=until, why=_words(why))
+    receipt = Receipt(ReceiptMethod.OPERATOR, _name(by), clock.now(), until=until, why=_words(why))
     view = read_view(store)
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it asks for you")

@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import ReceiptMethod
 from nova_ha.errors import BMCError
 from nova_ha.limits import BMC_READING_S
 from nova_ha.power import BMC, PowerReading, PowerState
@@ -38,7 +39,7 @@ class PowerWatch:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self.clock = driver.clients.clock
-        self.bmc = driver.clients.bmc(driver.node) if driver.node.bmc else None
+        self.bmc = driver.clients.bmc(driver.node.bmc) if driver.node.bmc else None
         self._is_its_own = False
         self._seen: _Seen | None = None
         self._known_at = self.clock.monotonic()
@@ -83,7 +84,7 @@ class PowerWatch:
     def _vouched(self) -> str:
         """The operator by whose word it is off, empty where a BMC has proved it."""
         receipt = self.driver.incident.receipt
-        return receipt.by if receipt and receipt.method == "operator" else ""
+        return receipt.by if receipt and receipt.method is ReceiptMethod.OPERATOR else ""
 
     def _covered(self) -> bool:
         receipt = self.driver.incident.receipt

@@ -11,7 +11,7 @@ from nova_ha.clock import SystemClock
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.compute import Compute
 from nova_ha.consul.store import connect
-from nova_ha.power import BMC, BMCAddress
+from nova_ha.power import connect as connect_bmc
 from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
 
 
@@ -30,20 +30,10 @@ def clients_of_this_agent(environ: Mapping[str, str] = os.environ) -> DriverClie
         clock=SystemClock(),
         me=store.node_name(),
         compute=compute,
-        bmc=bmc_of,
+        bmc=connect_bmc,
         sight=sight_of,
         stopping=_stopping_on_sigterm(),
     )
-
-
-def bmc_of(node: ComputeNode) -> BMC:
-    """Return the node's BMC; the node must have one."""
-    from nova_ha.power import connect as connect_bmc
-
-    bmc = node.bmc
-    if bmc is None:
-        raise ValueError(f"{node.name} has no BMC keys")
-    return connect_bmc(BMCAddress(bmc.driver, bmc.ip, bmc.port, bmc.user, bmc.password, bmc.tls))
 
 
 def sight_of(node: ComputeNode, limit_s: float) -> Sight:

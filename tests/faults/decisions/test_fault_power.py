@@ -6,6 +6,7 @@ import pytest
 from kit.clouds.observed_cloud import ObservedCloud
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import ReceiptMethod
 from nova_ha.power import PowerState
 
 
@@ -54,7 +55,7 @@ def test_a_host_that_lost_its_power_with_its_bmc_waits_for_the_operator_however_
     cloud.assert_recovered("c1")
     receipt = cloud.closed("c1")[0].receipt
     assert receipt is not None
-    assert (receipt.method, receipt.by, receipt.why) == ("operator", "ann", "unplugged")
+    assert (receipt.method, receipt.by, receipt.why) == (ReceiptMethod.OPERATOR, "ann", "unplugged")
 
 
 @pytest.mark.fault(2)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kit.clouds.broken_cloud import BROKEN, MORE_LEAVES, OTHER, BrokenCloud, a_whole_incident, control_characters
 from kit.fakes.bad_values import ANYTHING, JSON, NEVER, NO_RECORD, NO_WORD, QUIET, cut, mangled, warped
 from kit.fakes.values import NOW
-from nova_ha.cluster.incident import IncidentState, Reading, Receipt, ServerProgress, ServerState
+from nova_ha.cluster.incident import IncidentState, Reading, Receipt, ReceiptMethod, ServerProgress, ServerState
 from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.power import PowerState
@@ -147,7 +147,7 @@ def begun(cloud: BrokenCloud) -> dict[str, object]:
         before=None,
         reason="",
         service_id=BROKEN,
-        receipt=Receipt("bmc", "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),)),
+        receipt=Receipt(ReceiptMethod.BMC, "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),)),
         servers={
             first: ServerProgress("vm-1", "active", ServerState.ASKED, attempts=1, target="ha-2", asked_at=NOW),
             second: ServerProgress("vm-2", "active"),

@@ -12,7 +12,7 @@ from kit.clouds.broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident
 from kit.fakes.bad_values import ESCAPES
 from kit.fakes.values import NOW
 from nova_ha.cluster.gate import Gate, UnknownGate
-from nova_ha.cluster.incident import Receipt, ServerProgress, Step
+from nova_ha.cluster.incident import Receipt, ReceiptMethod, ServerProgress, Step
 from nova_ha.cluster.node import Approval, Maintenance, RuntimeConfig
 from nova_ha.cluster.schema import PAUSED, closed_incident, compute_node, open_incident
 from nova_ha.probe.observation import Failing, Report
@@ -58,7 +58,7 @@ PLACES: dict[str, Callable[[BrokenCloud], None]] = {
     "driver": _incident(driver=NASTY, session=NASTY),
     "approved": _incident(approved=(UnknownGate(NASTY),), approved_by=NASTY),
     "votes": _incident(votes={NASTY: NASTY}),
-    "receipt": _incident(receipt=Receipt("operator", NASTY, NOW, NASTY, NASTY, until=LATER, why=NASTY)),
+    "receipt": _incident(receipt=Receipt(ReceiptMethod.OPERATOR, NASTY, NOW, NASTY, NASTY, until=LATER, why=NASTY)),
     "server": _incident(servers={NASTY: ServerProgress(NASTY, NASTY, host=NASTY, reason=NASTY, target=NASTY)}),
     "steps": _incident(steps=(Step(NOW, a_whole_incident().state, NASTY, NASTY),)),
     "nova-host": _incident(nova_host=NASTY),

@@ -130,7 +130,7 @@ REMOVALS: tuple[Removal, ...] = (
             "lib/nova_ha/recovery/evacuation.py",
             "before.items() if progress.state is ServerState.ASKED]\n",
             "before.items() if progress.state is ServerState.ASKED and progress.asked_at\n"
-            "             and abs((driver.means.clock.now() - progress.asked_at).total_seconds()) < 600]\n",
+            "             and abs((driver.clients.clock.now() - progress.asked_at).total_seconds()) < 600]\n",
         ),
         tests="test_fault_old_requests.py::test_a_lost_request_is_not_sent_again_though_clocks_differ",
     ),

@@ -55,7 +55,7 @@ REMOVALS: tuple[Removal, ...] = (
         Edit(
             FENCING,
             "    raise trouble\n",
-            '    return Receipt("bmc", driver.means.me, driver.means.clock.now())\n',
+            "    return Receipt(ReceiptMethod.BMC, driver.clients.me, driver.clients.clock.now())\n",
         ),
         tests="test_fault_power.py::test_a_host_that_lost_its_power_with_its_bmc_waits_for_the_operator_however_long",
     ),
@@ -222,7 +222,7 @@ REMOVALS: tuple[Removal, ...] = (
         NO_LOOK_OVER_A_READING,
         Edit(
             "lib/nova_ha/recovery/claim.py",
-            'if receipt and receipt.method == "operator" and not by_itself:',
+            "if receipt and receipt.method is ReceiptMethod.OPERATOR and not by_itself:",
             "if incident.gate and not incident.gate.ends_by_itself:",
         ),
         tests="test_fault_silence.py::test_setting_recovered_back_lets_no_server_go_while_the_host_lives",

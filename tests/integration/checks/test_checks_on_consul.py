@@ -21,7 +21,7 @@ from kit.machines.sshd import start_sshd
 from nova_ha.cluster.node import RuntimeConfig, SSHConfig
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import cas, put
-from nova_ha.power import BMCAddress
+from nova_ha.power.device import FenceDevice
 from nova_ha.probe.observation import Report
 from nova_ha.probe.votes import NodeVotes, read_votes
 from nova_ha.sandbox.consul import CONFIGURATION
@@ -67,7 +67,7 @@ def plain() -> Iterator[ConsulCluster]:
         yield cluster
 
 
-def register(cluster: ConsulCluster, node: str, ssh: SSHConfig | None = None, bmc: BMCAddress | None = None) -> None:
+def register(cluster: ConsulCluster, node: str, ssh: SSHConfig | None = None, bmc: FenceDevice | None = None) -> None:
     keys: dict[str, object] = {"status/failed": "False"}
     if ssh:
         keys |= {"config/ssh/address": ssh.address, "config/ssh/port": ssh.port}
@@ -229,8 +229,8 @@ def test_a_token_without_rights_cannot_tell(plain: ConsulCluster) -> None:
 def test_bmcs_are_told_by_whether_they_could_fence_now(plain: ConsulCluster, tmp_path: Path) -> None:
     with start_bmcs(tmp_path, 3) as bmcs:
         for number, bmc in enumerate(bmcs, 1):
-            register(plain, f"bmc-{number}", bmc=bmc.address)
-        register(plain, "bmc-4", bmc=replace(bmcs[0].address, password="wrong"))
+            register(plain, f"bmc-{number}", bmc=bmc.device)
+        register(plain, "bmc-4", bmc=replace(bmcs[0].device, password="wrong"))
         register(plain, "bmc-5")
         bmcs[1].power = "off"
         write(plain, "bmc-3", {"config/bmc/identity": "00000000-0000-0000-0000-000000000001"})

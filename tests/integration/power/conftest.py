@@ -38,10 +38,10 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     """A BMC whose host is on: OpenIPMI's, OpenStack's, and ours with sessions."""
     if request.param == "ipmi_sim":
         bmc: SimulatedBMC = request.getfixturevalue("ipmi")
-        yield Make(bmc.address, bmc.identity, "login refused (Incorrect password provided)")
+        yield Make(bmc.device, bmc.identity, "login refused (Incorrect password provided)")
     elif request.param == "sessions":
         fake: FakeRedfish = request.getfixturevalue("redfish")
-        yield Make(fake.address, str(fake.uuid).lower(), "login refused (Access Denied)")
+        yield Make(fake.device, str(fake.uuid).lower(), "login refused (Access Denied)")
     else:
         with start_sushy(tmp_path / "sushy", "127.11.4.1") as sushy:
-            yield Make(sushy.address, sushy.system, "login refused (Access Denied)")
+            yield Make(sushy.device, sushy.system, "login refused (Access Denied)")

@@ -12,7 +12,9 @@ import pytest
 from kit.machines.deaf import silent_tcp, silent_udp
 from kit.machines.makes import Make
 from nova_ha.errors import BMCError, OutcomeUnknown
-from nova_ha.power import BMC, BMCAddress, PowerReading, PowerState, connect
+from nova_ha.power import BMC, PowerReading, PowerState, connect
+from nova_ha.power.device import FenceDevice
+from nova_ha.power.drivers import DRIVERS
 
 ENOUGH_S = 20.0
 NOBODY = "127.11.9.9"
@@ -27,11 +29,11 @@ def wait_for(bmc: BMC, state: PowerState, within_s: float = 30.0) -> PowerReadin
 
 
 def test_a_host_that_runs_is_read_as_on(make: Make) -> None:
-    assert connect(make.address).power(ENOUGH_S) == PowerReading(PowerState.ON)
+    assert connect(make.device).power(ENOUGH_S) == PowerReading(PowerState.ON)
 
 
 def test_a_host_is_off_some_time_after_the_command(make: Make) -> None:
-    bmc = connect(make.address)
+    bmc = connect(make.device)
 
     bmc.power_off(ENOUGH_S)
 
@@ -39,7 +41,7 @@ def test_a_host_is_off_some_time_after_the_command(make: Make) -> None:
 
 
 def test_switching_off_a_host_that_is_off_is_no_error(make: Make) -> None:
-    bmc = connect(make.address)
+    bmc = connect(make.device)
     bmc.power_off(ENOUGH_S)
     wait_for(bmc, PowerState.OFF)
 
@@ -49,11 +51,11 @@ def test_switching_off_a_host_that_is_off_is_no_error(make: Make) -> None:
 
 
 def test_the_identity_is_the_system_s_own_in_lower_case(make: Make) -> None:
-    assert connect(make.address).identity(ENOUGH_S) == make.identity
+    assert connect(make.device).identity(ENOUGH_S) == make.identity
 
 
 def test_a_wrong_password_is_named_by_every_call(make: Make) -> None:
-    bmc = connect(replace(make.address, password="not-this-one"))
+    bmc = connect(replace(make.device, password="not-this-one"))
 
     assert bmc.power(ENOUGH_S) == PowerReading(PowerState.UNKNOWN, make.login_refusal)
     with pytest.raises(BMCError, match="login refused"):
@@ -65,13 +67,13 @@ def test_a_wrong_password_is_named_by_every_call(make: Make) -> None:
 @pytest.mark.fault(19)
 def test_a_wrong_password_switches_nothing_off(make: Make) -> None:
     with pytest.raises(BMCError):
-        connect(replace(make.address, password="not-this-one")).power_off(ENOUGH_S)
+        connect(replace(make.device, password="not-this-one")).power_off(ENOUGH_S)
 
-    assert connect(make.address).power(ENOUGH_S).state is PowerState.ON
+    assert connect(make.device).power(ENOUGH_S).state is PowerState.ON
 
 
 def test_many_threads_read_the_same_bmc(make: Make) -> None:
-    bmc = connect(make.address)
+    bmc = connect(make.device)
 
     with ThreadPoolExecutor(8) as pool:
         readings = list(pool.map(lambda _: bmc.power(ENOUGH_S), range(8)))
@@ -79,14 +81,13 @@ def test_many_threads_read_the_same_bmc(make: Make) -> None:
     assert readings == [PowerReading(PowerState.ON)] * 8
 
 
-def an_address(driver: str, **changes: Any) -> BMCAddress:
-    port = {"ipmi": 623, "redfish": 443}[driver]
-    return replace(BMCAddress(driver, NOBODY, port, "ADMIN", "secret", "insecure"), **changes)
+def a_device(driver: str, **changes: Any) -> FenceDevice:
+    return replace(FenceDevice(driver, NOBODY, DRIVERS[driver].port, "ADMIN", "secret", "insecure"), **changes)
 
 
-@pytest.mark.parametrize("driver", ["ipmi", "redfish"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_closed_port_is_unreachable(driver: str) -> None:
-    bmc = connect(an_address(driver))
+    bmc = connect(a_device(driver))
 
     reading = bmc.power(ENOUGH_S)
 
@@ -96,9 +97,9 @@ def test_a_closed_port_is_unreachable(driver: str) -> None:
         bmc.power_off(ENOUGH_S)
 
 
-@pytest.mark.parametrize("driver", ["ipmi", "redfish"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_name_that_does_not_resolve_is_said_so(driver: str) -> None:
-    bmc = connect(an_address(driver, host="no-such-bmc.invalid"))
+    bmc = connect(a_device(driver, host="no-such-bmc.invalid"))
 
     assert bmc.power(ENOUGH_S).why.startswith("name does not resolve")
     with pytest.raises(BMCError, match="name does not resolve"):
@@ -106,12 +107,12 @@ def test_a_name_that_does_not_resolve_is_said_so(driver: str) -> None:
 
 
 @pytest.mark.fault(19)
-@pytest.mark.parametrize("driver", ["ipmi", "redfish"])
+@pytest.mark.parametrize("driver", DRIVERS)
 def test_a_peer_that_says_nothing_is_given_up_after_the_time_out(driver: str) -> None:
-    address = an_address(driver, port=_free_port())
+    device = a_device(driver, port=_free_port())
     silent = silent_udp if driver == "ipmi" else silent_tcp
-    with silent(address.host, address.port):
-        bmc = connect(address)
+    with silent(device.host, device.port):
+        bmc = connect(device)
 
         for _ in range(2):
             assert bmc.power(2) == PowerReading(PowerState.UNKNOWN, "timed out after 2 s")
@@ -122,7 +123,7 @@ def test_a_peer_that_says_nothing_is_given_up_after_the_time_out(driver: str) ->
 
 
 def test_a_time_out_too_short_for_anything_is_a_time_out() -> None:
-    assert connect(an_address("ipmi")).power(0).why.startswith("timed out")
+    assert connect(a_device("ipmi")).power(0).why.startswith("timed out")
 
 
 def _free_port() -> int:

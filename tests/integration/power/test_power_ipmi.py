@@ -18,7 +18,7 @@ BRIEF_S = 6.0
 @pytest.mark.fault(17)
 def test_a_bmc_that_lies_is_found_out_by_reading_back(ipmi: SimulatedBMC) -> None:
     ipmi.break_commands(Fault.LIES)
-    bmc = connect(ipmi.address)
+    bmc = connect(ipmi.device)
 
     bmc.power_off(ENOUGH_S)
 
@@ -30,20 +30,20 @@ def test_a_bmc_that_refuses_the_command_is_an_error(ipmi: SimulatedBMC) -> None:
     ipmi.break_commands(Fault.EXITS_1)
 
     with pytest.raises(BMCError, match=r"power-off of BMC 127\.11\.2\.1 port 623: command refused \(Unspecified\)"):
-        connect(ipmi.address).power_off(ENOUGH_S)
+        connect(ipmi.device).power_off(ENOUGH_S)
 
 
 def test_a_bmc_that_refuses_to_be_read_is_unknown(ipmi: SimulatedBMC) -> None:
     ipmi.power = "off"
     ipmi.break_readings(Fault.EXITS_1)
 
-    assert connect(ipmi.address).power(ENOUGH_S) == PowerReading(PowerState.UNKNOWN, "command refused (Unspecified)")
+    assert connect(ipmi.device).power(ENOUGH_S) == PowerReading(PowerState.UNKNOWN, "command refused (Unspecified)")
 
 
 def test_a_slow_bmc_is_waited_for(ipmi: SimulatedBMC) -> None:
     ipmi.break_commands(Fault.SLOW)
 
-    connect(ipmi.address).power_off(ENOUGH_S)
+    connect(ipmi.device).power_off(ENOUGH_S)
 
     assert ipmi.power == "off"
 
@@ -54,14 +54,14 @@ def test_a_command_without_an_answer_has_an_unknown_outcome(ipmi: SimulatedBMC, 
     ipmi.break_commands(fault)
 
     with pytest.raises(OutcomeUnknown, match="read the power state"):
-        connect(ipmi.address).power_off(BRIEF_S)
+        connect(ipmi.device).power_off(BRIEF_S)
 
     assert ipmi.power == power
 
 
 @pytest.mark.fault(19)
 def test_a_reading_that_hangs_is_unknown_and_the_next_one_is_well(ipmi: SimulatedBMC) -> None:
-    bmc = connect(ipmi.address)
+    bmc = connect(ipmi.device)
     ipmi.break_readings(Fault.HANGS)
     assert bmc.power(BRIEF_S) == PowerReading(PowerState.UNKNOWN, "timed out after 6 s")
 
@@ -72,7 +72,7 @@ def test_a_reading_that_hangs_is_unknown_and_the_next_one_is_well(ipmi: Simulate
 
 @pytest.mark.fault(2)
 def test_a_bmc_that_died_is_unreachable_until_it_is_back(ipmi: SimulatedBMC) -> None:
-    bmc = connect(ipmi.address)
+    bmc = connect(ipmi.device)
     ipmi.freeze()
     assert bmc.power(ENOUGH_S) == PowerReading(PowerState.UNKNOWN, "unreachable")
     with pytest.raises(BMCError, match="unreachable"):
@@ -88,19 +88,19 @@ def test_a_bmc_that_died_is_unreachable_until_it_is_back(ipmi: SimulatedBMC) -> 
 def test_a_login_that_pyghmi_never_gives_up_is_ended(ipmi: SimulatedBMC, message: int) -> None:
     """pyghmi was still waiting after 628 s where RAKP 1 is never answered."""
     with relay_without(message, (ipmi.host, ipmi.port), "127.11.2.200"):
-        bmc = connect(replace(ipmi.address, host="127.11.2.200"))
+        bmc = connect(replace(ipmi.device, host="127.11.2.200"))
 
         # Longer than pyghmi's own time-outs of a login, which are 5.3 s.
         assert bmc.power(8) == PowerReading(PowerState.UNKNOWN, "timed out after 8 s")
         assert bmc.power(BRIEF_S).why == "timed out after 6 s"
 
-    assert connect(ipmi.address).power(ENOUGH_S).state is PowerState.ON
+    assert connect(ipmi.device).power(ENOUGH_S).state is PowerState.ON
 
 
 @pytest.mark.parametrize("guid", ["00" * 16, "ff" * 16])
 def test_a_guid_that_was_never_set_is_no_identity(tmp_path: Path, guid: str) -> None:
     unset = start_bmc(tmp_path / "bmc", "127.11.2.3", guid=guid)
     try:
-        assert connect(unset.address).identity(ENOUGH_S) is None
+        assert connect(unset.device).identity(ENOUGH_S) is None
     finally:
         unset.close()

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 from kit.machines.deaf import silent_tcp
 from kit.machines.processes import wait_until_marked
-from nova_ha.power import BMCAddress, connect
+from nova_ha.power import connect
+from nova_ha.power.device import FenceDevice
 
-SILENT = BMCAddress("redfish", "127.11.5.1", 4443, "ADMIN", "s3cret-of-the-bmc", "insecure")
+SILENT = FenceDevice("redfish", "127.11.5.1", 4443, "ADMIN", "s3cret-of-the-bmc", "insecure")
 WORKERS = 2  # the child, and the process that it forks for the BMC
-A_CHECK = f"from nova_ha.power import *; connect(BMCAddress(**{asdict(SILENT)!r})).power(600)"
+A_CHECK = f"from nova_ha.power import *; connect(FenceDevice(**{asdict(SILENT)!r})).power(600)"
 
 
 @pytest.fixture

@@ -10,8 +10,9 @@ import pytest
 from kit.machines.bmc import Fault, start_bmcs
 from kit.machines.deaf import RAKP1, relay_without
 from kit.machines.redfish import FakeRedfish
-from nova_ha.power import BMCAddress, PowerReading, PowerState
+from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.bmc_sweep import BMCSighting, sweep
+from nova_ha.power.device import FenceDevice
 
 ON = PowerReading(PowerState.ON)
 ENOUGH_S = 50.0
@@ -22,18 +23,18 @@ def test_each_bmc_is_seen_as_what_it_is(tmp_path: Path, redfish: FakeRedfish) ->
         off.power = "off"
         refusing.break_readings(Fault.EXITS_1)
         dead.freeze()
-        addresses = {
-            "well": well.address,
-            "off": off.address,
-            "refusing": refusing.address,
-            "dead": dead.address,
-            "wrong": replace(well.address, password="not-this-one"),
-            "nowhere": replace(well.address, host="no-such-bmc.invalid"),
-            "redfish": redfish.address,
-            "odd": replace(well.address, driver="telepathy"),
+        devices = {
+            "well": well.device,
+            "off": off.device,
+            "refusing": refusing.device,
+            "dead": dead.device,
+            "wrong": replace(well.device, password="not-this-one"),
+            "nowhere": replace(well.device, host="no-such-bmc.invalid"),
+            "redfish": redfish.device,
+            "odd": replace(well.device, driver="telepathy"),
         }
 
-        seen = sweep(addresses, ENOUGH_S)
+        seen = sweep(devices, ENOUGH_S)
 
     assert seen["well"] == BMCSighting(ON, well.identity, "")
     assert seen["off"] == BMCSighting(PowerReading(PowerState.OFF), off.identity, "")
@@ -51,7 +52,7 @@ def test_each_bmc_is_seen_as_what_it_is(tmp_path: Path, redfish: FakeRedfish) ->
 
 def test_two_names_for_the_same_bmc_see_the_same(tmp_path: Path) -> None:
     with start_bmcs(tmp_path, 1, network="127.11.6") as (bmc,):
-        seen = sweep({"a": bmc.address, "b": bmc.address}, ENOUGH_S)
+        seen = sweep({"a": bmc.device, "b": bmc.device}, ENOUGH_S)
 
     assert seen["a"] == seen["b"] == BMCSighting(ON, bmc.identity, "")
 
@@ -59,8 +60,8 @@ def test_two_names_for_the_same_bmc_see_the_same(tmp_path: Path) -> None:
 def test_dead_bmcs_cost_no_living_one_its_answer(tmp_path: Path) -> None:
     """pyghmi's threads lost the answers of 45 of 200 living BMCs among 800 dead ones."""
     with start_bmcs(tmp_path, 30, network="127.11.6") as bmcs:
-        dead = {f"dead-{n}": BMCAddress("ipmi", f"127.11.7.{n}", 623, "ADMIN", "x") for n in range(1, 121)}
-        seen = sweep({**dead, **{bmc.host: bmc.address for bmc in bmcs}}, ENOUGH_S)
+        dead = {f"dead-{n}": FenceDevice("ipmi", f"127.11.7.{n}", 623, "ADMIN", "x") for n in range(1, 121)}
+        seen = sweep({**dead, **{bmc.host: bmc.device for bmc in bmcs}}, ENOUGH_S)
 
     assert {bmc.host: seen[bmc.host] for bmc in bmcs} == {bmc.host: BMCSighting(ON, bmc.identity, "") for bmc in bmcs}
     assert {seen[name].trouble for name in dead} <= {"unreachable", "timed out"}
@@ -71,9 +72,9 @@ def test_bmcs_without_an_answer_at_the_deadline_timed_out_and_the_others_count(t
         hung = {}
         for n, bmc in enumerate(bmcs, start=1):
             relays.enter_context(relay_without(RAKP1, (bmc.host, bmc.port), f"127.11.8.{n}"))
-            hung[f"hung-{n}"] = replace(bmc.address, host=f"127.11.8.{n}")
+            hung[f"hung-{n}"] = replace(bmc.device, host=f"127.11.8.{n}")
 
-        seen = sweep({**hung, "well": bmcs[0].address}, 12)
+        seen = sweep({**hung, "well": bmcs[0].device}, 12)
 
     assert seen["well"].power == ON
     for name in hung:
@@ -83,7 +84,7 @@ def test_bmcs_without_an_answer_at_the_deadline_timed_out_and_the_others_count(t
 
 def test_a_deadline_of_nothing_sees_nothing(tmp_path: Path) -> None:
     with start_bmcs(tmp_path, 1, network="127.11.6") as (bmc,):
-        assert sweep({"a": bmc.address}, 0)["a"].trouble == "timed out"
+        assert sweep({"a": bmc.device}, 0)["a"].trouble == "timed out"
 
 
 def test_a_sweep_of_no_bmc_sees_none() -> None:
@@ -93,9 +94,9 @@ def test_a_sweep_of_no_bmc_sees_none() -> None:
 @pytest.mark.parametrize("names", [300])
 def test_more_bmcs_than_have_their_turn_at_once_are_all_seen(tmp_path: Path, names: int) -> None:
     with start_bmcs(tmp_path, 10, network="127.11.6") as bmcs:
-        addresses = {str(n): bmcs[n % 10].address for n in range(names)}
+        devices = {str(n): bmcs[n % 10].device for n in range(names)}
 
-        seen = sweep(addresses, ENOUGH_S)
+        seen = sweep(devices, ENOUGH_S)
 
     # A BMC has few sessions: those that came too many at once are told so, and nothing else goes wrong.
     assert {sighting.trouble for sighting in seen.values()} <= {"", "no free session", "timed out"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from nova_ha.cluster.view import read_view
-from nova_ha.power import BMC, BMCAddress, PowerState, connect
+from nova_ha.power import BMC, PowerState, connect
 from nova_ha.probe.ssh_sweep import sweep
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 from nova_ha.sandbox.machine import Machine
@@ -38,7 +38,7 @@ def machine(cloud: Sandbox) -> Iterator[Machine]:
 def bmc_of(cloud: Sandbox) -> BMC:
     found = read_view(cloud.store()).compute_nodes["compute-1"].bmc
     assert found is not None
-    return connect(BMCAddress(found.driver, found.ip, found.port, found.user, found.password))
+    return connect(found)
 
 
 def logs_in(cloud: Sandbox) -> bool:

@@ -14,7 +14,7 @@ from kit.clouds.whole import WholeCloud
 from kit.machines.bmc import Fault
 from kit.machines.machine import RealMachine
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident
+from nova_ha.cluster.incident import Incident, ReceiptMethod
 
 OTHER_MACHINE = "0f" * 16
 
@@ -106,7 +106,7 @@ def test_a_host_that_the_operator_unplugged_recovers_on_his_word(failed: Failed)
     failed.cloud.audit_recovered(host)
     receipt = failed.cloud.finished(host).receipt
     assert receipt is not None
-    assert (receipt.method, receipt.by, receipt.why) == ("operator", "alice", "unplugged")
+    assert (receipt.method, receipt.by, receipt.why) == (ReceiptMethod.OPERATOR, "alice", "unplugged")
 
 
 def test_after_all_that_no_place_is_taken_and_the_other_hosts_are_as_they_were(failed: Failed) -> None:

@@ -14,7 +14,16 @@ from nova_ha.cli.command_guard import run
 from nova_ha.cli.incidents import past_incidents
 from nova_ha.cli.root import root
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Reading, Receipt, ServerProgress, ServerState, Step
+from nova_ha.cluster.incident import (
+    Incident,
+    IncidentState,
+    Reading,
+    Receipt,
+    ReceiptMethod,
+    ServerProgress,
+    ServerState,
+    Step,
+)
 from nova_ha.cluster.node import Approval, Maintenance, Pause
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.view import read_view
@@ -59,7 +68,9 @@ def a_whole_incident(node: str = BROKEN) -> Incident:
         approved=(Gate.ANSWERS,),
         approved_by="ann",
         votes={"ha-1": "3x failing"},
-        receipt=Receipt("bmc", "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),), NOW, "seen"),
+        receipt=Receipt(
+            ReceiptMethod.BMC, "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),), NOW, "seen"
+        ),
         servers={
             "s-1": ServerProgress("vm", "active", ServerState.ASKED, "x", 7, 1, "ha-1", NOW, "m", "p", "h", NOW, "r")
         },

@@ -401,7 +401,7 @@ class WholeCloud:
         assert self.openstack.overlaps == []
         self.wait(self._nothing_held, "everything to be given back")
         assert "Traceback" not in self.drivers_log
-        secrets = {machine.bmc.address.password for machine in self.machines.values()}
+        secrets = {machine.bmc.device.password for machine in self.machines.values()}
         secrets |= {machine.settings["ssh_password"] for machine in self.machines.values()}
         for name in self.observers:
             assert not [secret for secret in secrets if secret in self.log(name)]
@@ -427,7 +427,7 @@ class WholeCloud:
         by_nova = {"nova", "guests"} if self.openstack.url else set()
         machines = self.machines.values()
         tokens = [agent.token for agent in self.consul.clients.values()]
-        passwords = [word for m in machines for word in (m.bmc.address.password, m.settings["ssh_password"])]
+        passwords = [word for m in machines for word in (m.bmc.device.password, m.settings["ssh_password"])]
         return Cluster(
             compute=tuple(self.machines),
             ha_nodes=self.ha_nodes,

@@ -7,21 +7,22 @@ from datetime import timedelta
 from typing import Any
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, Receipt
-from nova_ha.cluster.node import BMCConfig, Pause
+from nova_ha.cluster.incident import Incident, Receipt, ReceiptMethod
+from nova_ha.cluster.node import Pause
 from nova_ha.cluster.policy import Policy
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.consul.values import Problem
 from nova_ha.power import PowerReading, PowerState
+from nova_ha.power.device import FenceDevice
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
 
 from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view
 
-BMC = BMCConfig("127.0.0.9", "admin", "secret", identity="guid-c1")
-RECEIPT = Receipt("bmc", "ha-1", NOW)
-WORD = Receipt("operator", "ann", NOW, until=NOW + timedelta(hours=1))
+BMC = FenceDevice("ipmi", "127.0.0.9", 623, "admin", "secret", identity="guid-c1")
+RECEIPT = Receipt(ReceiptMethod.BMC, "ha-1", NOW)
+WORD = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
 
 
 def a_service(host: str, *, silent_s: float = 60, **fields: Any) -> ServiceReading:

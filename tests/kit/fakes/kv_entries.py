@@ -12,6 +12,7 @@ from nova_ha.cluster.incident import (
     IncidentState,
     Reading,
     Receipt,
+    ReceiptMethod,
     ServerProgress,
     ServerState,
     Step,
@@ -78,7 +79,7 @@ pauses = st.builds(Pause, by=some_word, why=words, since=words)
 states = st.sampled_from(IncidentState)
 receipts = st.builds(
     Receipt,
-    method=st.sampled_from(["bmc", "operator"]),
+    method=st.sampled_from(ReceiptMethod),
     by=some_word,
     at=stamps,
     address=words,

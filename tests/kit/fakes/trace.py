@@ -125,7 +125,7 @@ class TracedWorld(World):
         return replace(
             clients,
             compute=lambda: cast(Compute, TracedNova(self, me)),
-            bmc=lambda node: TracedBMC(self, me, node.name, bmc(node)),
+            bmc=lambda device: TracedBMC(self, me, self.fenced_by(device), bmc(device)),
         )
 
     def report(self, without: Sequence[str] = ()) -> None:

@@ -10,6 +10,7 @@ from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, compute_node, ha_node, op
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
 from nova_ha.power import PowerState
+from nova_ha.power.device import FenceDevice
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
 from nova_ha.recovery.recover import Result, recover_all
@@ -20,6 +21,8 @@ from kit.fakes.nova import FakeNova
 from kit.fakes.store import FakeStore
 
 INTERVAL_S = 5
+# Where the BMC of the n-th compute node is, with n behind it.
+BMCS = "127.0.0."
 
 
 class Crash(BaseException):
@@ -66,7 +69,7 @@ class World:
             "status/recovered": "False",
             "internal/number_fails": "0",
             "internal/runtime_config": RuntimeConfig(name).to_kv(),
-            "config/bmc/ip": f"127.0.0.{number}",
+            "config/bmc/ip": f"{BMCS}{number}",
             "config/bmc/user": "admin",
             "config/bmc/password": "secret",
             "config/bmc/identity": f"guid-{name}",
@@ -144,10 +147,14 @@ class World:
             clock=self.clock,
             me=me,
             compute=lambda: self.nova,
-            bmc=lambda node: self.bmcs[node.name],
+            bmc=lambda device: self.bmcs[self.fenced_by(device)],
             sight=self._sight,
             stopping=lambda: self.stopping,
         )
+
+    def fenced_by(self, device: FenceDevice) -> str:
+        """Return the node whose power the device switches, by its address."""
+        return self.names[int(device.host.removeprefix(BMCS)) - 1]
 
     def _store(self, me: str) -> FakeStore:
         store = self.store.at(me)

@@ -1,7 +1,7 @@
 """IPMI BMCs that are not ours: OpenIPMI's `ipmi_sim`, one process per BMC, with faults on request.
 
     with start_bmcs(tmp_path, 3) as bmcs:
-        connect(bmcs[0].address).power_off(timeout_s=20)
+        connect(bmcs[0].device).power_off(timeout_s=20)
         assert bmcs[0].power == "off"
 
 The host behind a BMC is a folder: `power` holds `on` or `off`, and the chassis script reads its faults there. Where
@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
-from nova_ha.power import BMCAddress
+from nova_ha.power.device import FenceDevice
 
 from kit.machines.processes import unmarked_environment
 
@@ -105,9 +105,9 @@ class SimulatedBMC:
     process: subprocess.Popen[bytes]
 
     @property
-    def address(self) -> BMCAddress:
+    def device(self) -> FenceDevice:
         """Where and how to log in to it."""
-        return BMCAddress("ipmi", self.host, self.port, USER, PASSWORD)
+        return FenceDevice("ipmi", self.host, self.port, USER, PASSWORD)
 
     @property
     def identity(self) -> str:

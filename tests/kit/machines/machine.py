@@ -92,7 +92,7 @@ class RealMachine:
     @property
     def settings(self) -> Mapping[str, str]:
         """What an operator would give to `nova-ha node add`, by the names of `registry.NodeSettings`."""
-        bmc = self.bmc.address
+        bmc = self.bmc.device
         return {
             "ssh_address": self.chassis.plan.address,
             "ssh_port": str(SSH_PORT),

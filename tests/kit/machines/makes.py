@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nova_ha.power import BMCAddress
+from nova_ha.power.device import FenceDevice
 
 
 @dataclass(frozen=True)
 class Make:
     """One make of BMC: where it is, its identity, and how it turns a wrong password away."""
 
-    address: BMCAddress
+    device: FenceDevice
     identity: str
     login_refusal: str

@@ -29,7 +29,7 @@ import bcrypt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from nova_ha.power import BMCAddress
+from nova_ha.power.device import FenceDevice
 
 from kit.machines.processes import unmarked_environment
 
@@ -77,10 +77,10 @@ class SushyBMC:
     certificate: Certificate
 
     @property
-    def address(self) -> BMCAddress:
+    def device(self) -> FenceDevice:
         """Where and how to log in to it; its certificate is pinned."""
         tls = f"sha256:{self.certificate.fingerprint}"
-        return BMCAddress("redfish", self.host, self.port, USER, PASSWORD, tls)
+        return FenceDevice("redfish", self.host, self.port, USER, PASSWORD, tls)
 
 
 @contextlib.contextmanager
@@ -153,9 +153,9 @@ class FakeRedfish:
     closing: threading.Event = field(default_factory=threading.Event)
 
     @property
-    def address(self) -> BMCAddress:
+    def device(self) -> FenceDevice:
         """Where and how to log in to it; its certificate is pinned."""
-        return BMCAddress("redfish", self.host, self.port, USER, PASSWORD, f"sha256:{self.fingerprint}")
+        return FenceDevice("redfish", self.host, self.port, USER, PASSWORD, f"sha256:{self.fingerprint}")
 
 
 @contextlib.contextmanager

@@ -12,11 +12,12 @@ from nova_ha.checks.bmc import judge
 from nova_ha.checks.exit_code import CheckCode, exit_code
 from nova_ha.checks.inputs import Inputs, problem_in
 from nova_ha.checks.ssh import HUNG_AGAIN_S, TRY_AGAIN_S, banner_only, credentials, unless_turned_away
-from nova_ha.cluster.node import BMCConfig, ComputeNode
+from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Entry
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.bmc_sweep import BMCSighting
+from nova_ha.power.device import FenceDevice
 from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
@@ -51,7 +52,7 @@ def test_critical_is_a_failing_node_that_is_not_failed_yet(
 
 
 IDENTITY = "a1234567-89ab-cdef-a123-456789abcdef"
-BMC = BMCConfig("10.0.0.7", "admin", "secret", identity=IDENTITY)
+BMC = FenceDevice("ipmi", "10.0.0.7", 623, "admin", "secret", identity=IDENTITY)
 ON, OFF = PowerReading(PowerState.ON), PowerReading(PowerState.OFF)
 UNREAD = PowerReading(PowerState.UNKNOWN, "why")
 
@@ -197,6 +198,6 @@ def test_without_a_previous_report_every_login_is_tried() -> None:
 
 
 def test_identities_are_compared_as_the_fence_compares_them() -> None:
-    config = BMCConfig("10.0.0.1", "u", "p", identity="4C4C4544004D35108051B4C04F4A3332")
+    device = FenceDevice("ipmi", "10.0.0.1", 623, "u", "p", identity="4C4C4544004D35108051B4C04F4A3332")
     seen = BMCSighting(PowerReading(PowerState.ON), "4c4c4544-004d-3510-8051-b4c04f4a3332", "")
-    assert judge(config, seen) == WELL
+    assert judge(device, seen) == WELL

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from kit.fakes.values import a_node, a_view
 from kit.fakes.world import World
@@ -10,10 +12,11 @@ from nova_ha.cli.doctor.finding import Finding, Level
 from nova_ha.cli.doctor.hosts import ssh_findings, to_record
 from nova_ha.cli.doctor.nova import nova_findings
 from nova_ha.cli.overview import look
-from nova_ha.cluster.node import BMCConfig, SSHConfig
+from nova_ha.cluster.node import SSHConfig
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import NovaError
+from nova_ha.power.device import FenceDevice
 from nova_ha.probe import ssh_sweep
 from nova_ha.probe.reach import TURNED_AWAY
 from nova_ha.probe.sighting import Met, Sighting, failing, unknown
@@ -146,8 +149,8 @@ def test_the_rights_asked_for_are_those_of_the_shipped_policies() -> None:
 
 
 def test_only_what_is_not_recorded_is_recorded() -> None:
-    ssh, bmc = SSHConfig("c1"), BMCConfig("10.0.0.1", "u", "p")
-    known = a_node("c1", ssh=SSHConfig("c1", host_key="old"), bmc=BMCConfig("10.0.0.1", "u", "p", identity="old"))
+    ssh, bmc = SSHConfig("c1"), FenceDevice("ipmi", "10.0.0.1", 623, "u", "p")
+    known = a_node("c1", ssh=SSHConfig("c1", host_key="old"), bmc=replace(bmc, identity="old"))
     nodes = a_view([known, a_node("c2", ssh=ssh, bmc=bmc), a_node("c3", ssh=ssh)]).compute_nodes
     found = to_record(nodes, dict.fromkeys(("c1", "c2"), "key"), dict.fromkeys(("c1", "c2", "c3"), "guid"))
     assert set(found) == {"c2"}

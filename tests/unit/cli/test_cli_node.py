@@ -24,7 +24,7 @@ def password(tmp_path: Path) -> str:
 def machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every host shows a key, and every BMC an identity that is its address."""
     monkeypatch.setattr(identify, "ssh_host_key", lambda node: host_key(node.ssh.address))
-    monkeypatch.setattr(identify, "bmc_identity", lambda bmc, timeout_s: f"guid-{bmc.ip}")
+    monkeypatch.setattr(identify, "bmc_identity", lambda device, timeout_s: f"guid-{device.host}")
 
 
 def host_key(address: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from kit.fakes.typing_operator import Operator
 from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import ReceiptMethod
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import ExitCode
@@ -81,7 +82,7 @@ def test_a_word_for_off_lets_the_incident_go_on(nova_ha: Operator, world: World)
     assert "by the word of ann" in nova_ha.well("node", "confirm-off", "c1", "--by", "ann").out
     receipt = world.incident("c1").receipt  # type: ignore[union-attr]
     assert receipt is not None
-    assert (receipt.method, receipt.by) == ("operator", "ann")
+    assert (receipt.method, receipt.by) == (ReceiptMethod.OPERATOR, "ann")
 
 
 def test_a_retry_archives_what_waits(nova_ha: Operator, world: World) -> None:

@@ -9,7 +9,7 @@ import pytest
 from kit.fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.duty import TABLE, Duty, Stage, duties, duty
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.consul.values import Problem
 
 OPEN = an_incident()
@@ -104,14 +104,14 @@ def test_a_cause_that_may_end_by_itself_is_looked_at_again(gate: Gate) -> None:
 
 
 def test_an_operators_word_that_the_host_is_off_lets_an_unfenced_incident_go_on() -> None:
-    receipt = Receipt("operator", "ann", NOW, until=NOW + timedelta(hours=1))
+    receipt = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
     view = a_view([a_node(failed=True, recovered=True)], [a_waiting_incident(gate=Gate.NOT_OFF, receipt=receipt)])
     assert duty(view, "c1", NOW).duty is Duty.RESUME
     assert duty(view, "c1", NOW + timedelta(hours=1)).duty is Duty.WAITS_FOR_OPERATOR
 
 
 def test_an_operators_word_that_the_host_is_off_is_no_answer_to_a_host_that_still_speaks() -> None:
-    receipt = Receipt("operator", "ann", NOW, until=NOW + timedelta(hours=1))
+    receipt = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
     view = a_view([a_node(failed=True, recovered=True)], [a_waiting_incident(gate=Gate.NOT_SILENT, receipt=receipt)])
     assert duty(view, "c1", NOW).duty is Duty.WAITS_FOR_OPERATOR
 

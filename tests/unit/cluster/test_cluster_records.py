@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.kv_entries import NOW, approvals, incidents, maintenances, pauses, runtime_configs
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerProgress, ServerState
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerProgress, ServerState
 from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig
 from nova_ha.consul.values import BadValue
 
@@ -27,7 +27,7 @@ LEGAL: tuple[bytes, ...] = (
         "c1",
         NOW,
         IncidentState.EVACUATING,
-        receipt=Receipt("bmc", "ha-1", NOW),
+        receipt=Receipt(ReceiptMethod.BMC, "ha-1", NOW),
         servers={"s": ServerProgress("vm", "active")},
     ).to_kv(),
 )
@@ -111,8 +111,8 @@ def test_an_approval_lets_only_the_listed_gates_pass_and_only_until_it_ends() ->
 
 
 def test_a_bmcs_receipt_stays_valid_and_an_operators_word_ends() -> None:
-    assert Receipt("bmc", "ha-1", NOW).valid(NOW + timedelta(days=9))
-    word = Receipt("operator", "ann", NOW, until=NOW + timedelta(hours=1))
+    assert Receipt(ReceiptMethod.BMC, "ha-1", NOW).valid(NOW + timedelta(days=9))
+    word = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
     assert word.valid(NOW + timedelta(minutes=59))
     assert not word.valid(NOW + timedelta(hours=1))
 

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from nova_ha.errors import BMCError, ConfigError, OutcomeUnknown
-from nova_ha.power import BMCAddress, PowerReading, PowerState, bmc_sweep, bounded, child, connect
+from nova_ha.power import PowerReading, PowerState, bmc_sweep, bounded, child, connect
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 from nova_ha.power.redfish import certificate_check
 
-ADDRESS = BMCAddress("ipmi", "10.0.0.7", 623, "ADMIN", "s3cret")
+DEVICE = FenceDevice("ipmi", "10.0.0.7", 623, "ADMIN", "s3cret")
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, answer: BMCAnswer) -> list[Order]:
@@ -26,7 +27,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, answer: BMCAnswer) -> list[Order]
 
     def fake_child(order: Order) -> Mapping[str, BMCAnswer]:
         orders.append(order)
-        return dict.fromkeys(order.addresses, answer)
+        return dict.fromkeys(order.devices, answer)
 
     monkeypatch.setattr(bounded, "carry_out_in_a_child", fake_child)
     monkeypatch.setattr(bmc_sweep, "carry_out_in_a_child", fake_child)
@@ -43,7 +44,7 @@ def test_trouble_before_the_command_is_sent_is_an_error(monkeypatch: pytest.Monk
     answering(monkeypatch, trouble(kind, sent=False))
 
     with pytest.raises(BMCError, match=r"power-off of BMC 10\.0\.0\.7 port 623"):
-        connect(ADDRESS).power_off(20)
+        connect(DEVICE).power_off(20)
 
 
 REFUSALS = {Trouble.COMMAND_REFUSED, Trouble.LOGIN_REFUSED, Trouble.NO_SESSION, Trouble.NOT_READY}
@@ -54,7 +55,7 @@ def test_a_refusal_of_the_command_is_an_error(monkeypatch: pytest.MonkeyPatch, k
     answering(monkeypatch, trouble(kind, sent=True))
 
     with pytest.raises(BMCError):
-        connect(ADDRESS).power_off(20)
+        connect(DEVICE).power_off(20)
 
 
 @pytest.mark.fault(16)
@@ -65,7 +66,7 @@ def test_any_other_trouble_after_the_login_leaves_the_outcome_unknown(
     answering(monkeypatch, trouble(kind, sent=True))
 
     with pytest.raises(OutcomeUnknown, match="read the power state"):
-        connect(ADDRESS).power_off(20)
+        connect(DEVICE).power_off(20)
 
 
 @pytest.mark.fault(19)
@@ -75,24 +76,24 @@ def test_a_reading_never_raises_and_an_identity_never_hides_trouble(
 ) -> None:
     answering(monkeypatch, trouble(kind, sent=True))
 
-    reading = connect(ADDRESS).power(20)
+    reading = connect(DEVICE).power(20)
 
     assert reading == PowerReading(PowerState.UNKNOWN, f"{kind.value} (so it is)")
     with pytest.raises(BMCError, match="so it is"):
-        connect(ADDRESS).identity(20)
+        connect(DEVICE).identity(20)
 
 
 @pytest.mark.parametrize("identity", [None, "an-identity"])
 def test_an_identity_is_returned_as_it_was_read(monkeypatch: pytest.MonkeyPatch, identity: str | None) -> None:
     answering(monkeypatch, BMCAnswer(identity=identity, sent=True))
 
-    assert connect(ADDRESS).identity(20) == identity
+    assert connect(DEVICE).identity(20) == identity
 
 
 def test_a_sweep_asks_all_bmcs_in_one_child(monkeypatch: pytest.MonkeyPatch) -> None:
     orders = answering(monkeypatch, BMCAnswer(PowerReading(PowerState.ON), "an-identity", sent=True))
 
-    seen = bmc_sweep.sweep({"a": ADDRESS, "b": ADDRESS}, 50)
+    seen = bmc_sweep.sweep({"a": DEVICE, "b": DEVICE}, 50)
 
     assert [order.task for order in orders] == [BMCTask.LOOK]
     assert seen == dict.fromkeys("ab", bmc_sweep.BMCSighting(PowerReading(PowerState.ON), "an-identity", ""))
@@ -101,14 +102,14 @@ def test_a_sweep_asks_all_bmcs_in_one_child(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_sighting_has_the_trouble_in_few_words_and_the_reason_at_length(monkeypatch: pytest.MonkeyPatch) -> None:
     answering(monkeypatch, trouble(Trouble.LOGIN_REFUSED, sent=False))
 
-    seen = bmc_sweep.sweep({"a": ADDRESS}, 50)
+    seen = bmc_sweep.sweep({"a": DEVICE}, 50)
 
     assert seen["a"].trouble == "login refused"
     assert seen["a"].power.why == "login refused (so it is)"
 
 
 def an_order() -> Order:
-    return Order(BMCTask.POWER, {"a": ADDRESS}, time.monotonic() + 10, 10)
+    return Order(BMCTask.POWER, {"a": DEVICE}, time.monotonic() + 10, 10)
 
 
 def test_a_machine_without_another_process_is_said_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +178,7 @@ answers = st.builds(
     st.builds(Diagnosis, st.sampled_from(Trouble), reasons),
     st.booleans(),
 )
-addresses = st.builds(BMCAddress, names, names, st.integers(0, 65535), names, names, names)
+devices = st.builds(FenceDevice, names, names, st.integers(0, 65535), names, names, names, st.none() | names)
 
 
 @given(names, answers)
@@ -189,8 +190,8 @@ def test_an_answer_arrives_as_it_was_sent_on_one_line(name: str, answer: BMCAnsw
     assert len(line.encode()) < 4096
 
 
-@given(st.sampled_from(BMCTask), st.dictionaries(names, addresses, max_size=3))
-def test_an_order_arrives_as_it_was_sent_on_one_line(task: BMCTask, bmcs: dict[str, BMCAddress]) -> None:
+@given(st.sampled_from(BMCTask), st.dictionaries(names, devices, max_size=3))
+def test_an_order_arrives_as_it_was_sent_on_one_line(task: BMCTask, bmcs: dict[str, FenceDevice]) -> None:
     order = Order(task, bmcs, 12.5, 3.0, 7)
 
     assert Order.from_json(order.to_json()) == order
@@ -199,11 +200,11 @@ def test_an_order_arrives_as_it_was_sent_on_one_line(task: BMCTask, bmcs: dict[s
 
 def test_a_driver_that_nobody_wrote_is_refused_at_once() -> None:
     with pytest.raises(ConfigError, match="no BMC driver 'telepathy': use one of ipmi, redfish"):
-        connect(BMCAddress("telepathy", "host", 1, "user", "s3cret"))
+        connect(FenceDevice("telepathy", "host", 1, "user", "s3cret"))
 
 
 def test_a_password_is_not_in_what_is_printed_of_an_address() -> None:
-    assert "s3cret" not in repr(ADDRESS)
+    assert "s3cret" not in repr(DEVICE)
 
 
 PIN = "ab" * 32

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nova_ha.power import BMCAddress
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.order import BMCTask
 from nova_ha.power.worker import visit
 from pyghmi.util.webclient import SecureHTTPConnection
@@ -35,5 +35,5 @@ def test_a_login_that_comes_to_nothing_is_logged_out(systems: Any, monkeypatch: 
     monkeypatch.setattr(SecureHTTPConnection, "grab_json_response", lambda *args, **options: ROOT)
     monkeypatch.setattr(SecureHTTPConnection, "grab_rsp", lambda *args, **options: session)
     monkeypatch.setattr(SecureHTTPConnection, "grab_json_response_with_status", asked)
-    visit(BMCTask.LOOK, BMCAddress("redfish", "127.0.0.1", 443, "u", "p", "insecure"), lambda answer: None)
+    visit(BMCTask.LOOK, FenceDevice("redfish", "127.0.0.1", 443, "u", "p", "insecure"), lambda answer: None)
     assert ended == [f"{SESSIONS}/9"]

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import BMCAddress, PowerReading, PowerState, reading_of, worker
-from nova_ha.power.bmc_login import log_in
+from nova_ha.power import PowerReading, PowerState, reading_of, worker
+from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble
+from nova_ha.power.drivers import log_in
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 ON = PowerReading(PowerState.ON)
@@ -25,26 +26,26 @@ ON = PowerReading(PowerState.ON)
 class FakeSession:
     """A BMC by its host name: `mute` never answers, `dies` ends its process, `chatty` prints..."""
 
-    address: BMCAddress
+    device: FenceDevice
     log: Path
 
     def power(self) -> PowerReading:
         self._note("power")
-        if self.address.host == "chatty":
+        if self.device.host == "chatty":
             os.write(1, b"Password for chatty is somehow malformed")
-        if self.address.host == "mute":
+        if self.device.host == "mute":
             signal.pause()
-        if self.address.host == "dies":
+        if self.device.host == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         return ON
 
     def power_off(self) -> None:
         self._note("power_off")
-        if self.address.host == "refusing":
+        if self.device.host == "refusing":
             raise BMCError("not today")
 
     def identity(self) -> str | None:
-        if self.address.host == "guidless":
+        if self.device.host == "guidless":
             raise ValueError("badly formed")
         return "an-identity"
 
@@ -53,7 +54,7 @@ class FakeSession:
 
     def _note(self, call: str) -> None:
         with self.log.open("a") as log:
-            log.write(f"{self.address.host} {call} {os.getpid()}\n")
+            log.write(f"{self.device.host} {call} {os.getpid()}\n")
 
 
 @pytest.fixture
@@ -62,24 +63,24 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "log"
     path.touch()
 
-    def fake_log_in(address: BMCAddress) -> FakeSession:
-        if address.host == "closed":
+    def fake_log_in(device: FenceDevice) -> FakeSession:
+        if device.host == "closed":
             raise ConnectionRefusedError("nobody there")
-        return FakeSession(address, path)
+        return FakeSession(device, path)
 
     monkeypatch.setattr(worker, "log_in", fake_log_in)
     return path
 
 
-def an_address(host: str) -> BMCAddress:
-    return BMCAddress("ipmi", host, 623, "ADMIN", "secret")
+def a_device(host: str) -> FenceDevice:
+    return FenceDevice("ipmi", host, 623, "ADMIN", "secret")
 
 
 def an_order(
     *hosts: str, task: BMCTask = BMCTask.LOOK, within_s: float = 30, each_s: float = 20, at_once: int = 4
 ) -> Order:
-    addresses = {host: an_address(host) for host in hosts}
-    return Order(task, addresses, time.monotonic() + within_s, each_s, at_once)
+    devices = {host: a_device(host) for host in hosts}
+    return Order(task, devices, time.monotonic() + within_s, each_s, at_once)
 
 
 def carry_out(order: Order) -> Mapping[str, BMCAnswer]:
@@ -93,7 +94,7 @@ def carry_out(order: Order) -> Mapping[str, BMCAnswer]:
 
 def visit(task: BMCTask, host: str) -> BMCAnswer:
     answers: list[BMCAnswer] = []
-    worker.visit(task, an_address(host), answers.append)
+    worker.visit(task, a_device(host), answers.append)
     (answer,) = answers
     return answer
 
@@ -252,4 +253,4 @@ def test_a_word_that_is_neither_on_nor_off_is_unknown(word: str, state: PowerSta
 
 def test_a_driver_that_nobody_wrote_is_a_bad_setting() -> None:
     with pytest.raises(ConfigError, match="telepathy"):
-        log_in(BMCAddress("telepathy", "host", 1, "user", "secret"))
+        log_in(FenceDevice("telepathy", "host", 1, "user", "secret"))

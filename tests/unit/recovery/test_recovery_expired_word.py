@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 from kit.fakes.world import Crash, World
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.incident import IncidentState, ReceiptMethod
 from nova_ha.cluster.schema import compute_node
 from nova_ha.power import PowerState
 from nova_ha.recovery.operator import confirm_off
@@ -37,7 +37,7 @@ def assert_recovered_by_the_bmc(world: World) -> None:
     [incident] = world.closed("c1")
     assert incident.state is IncidentState.FINISHED
     assert incident.receipt is not None
-    assert (incident.receipt.method, len(incident.receipt.readings)) == ("bmc", 2)
+    assert (incident.receipt.method, len(incident.receipt.readings)) == (ReceiptMethod.BMC, 2)
     assert not world.nova.servers("c1")
     assert not world.nova.unfenced
     assert not world.nova.doubled

@@ -11,7 +11,7 @@ from kit.fakes.values import NOW, a_waiting_incident, an_incident
 from kit.fakes.world import World
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import Approval
 from nova_ha.cluster.schema import PAUSED, WAKE, compute_node, open_incident
 from nova_ha.cluster.view import read_view
@@ -308,7 +308,8 @@ def test_the_operators_word_is_a_receipt_with_an_end(world: World, gate: Gate) -
     incident = world.incident("c1")
     assert incident is not None
     assert incident.asked == {}
-    assert incident.receipt == receipt == Receipt("operator", "ann", NOW, until=NOW + HOUR, why="pulled the plug")
+    expected = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + HOUR, why="pulled the plug")
+    assert incident.receipt == receipt == expected
     assert incident.state is IncidentState.NEEDS_OPERATOR
     assert "ann" in incident.steps[-1].by
 

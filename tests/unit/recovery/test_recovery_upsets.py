@@ -20,11 +20,10 @@ from nova_ha.consul.transaction import Operation
 from nova_ha.errors import NovaError, TryAgain
 from nova_ha.power import PowerState
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.driver_clients import DriverClients, NeedsOperator, Sight
+from nova_ha.recovery.driver_clients import NeedsOperator, Sight
 from nova_ha.recovery.operator import approve, confirm_off
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.recover import recover_all
-from nova_ha.recovery.this_agent import bmc_of
 
 PAUSED = '{"by":"ann","why":"x","since":""}'
 FAILED = compute_node("c1", "status/failed")
@@ -84,17 +83,9 @@ def when_called(world: World, method: str, happen: Callable[[], object]) -> None
 
 
 @pytest.mark.fault(37)
-def test_a_node_without_a_bmc_is_recovered_on_an_operators_word(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = world.clients
+def test_a_node_without_a_bmc_is_recovered_on_an_operators_word(world: World) -> None:
     for leaf in ("ip", "user", "password", "identity"):
         world.store.drop(compute_node("c1", f"config/bmc/{leaf}"))
-
-    def clients(me: str = "ha-1") -> DriverClients:
-        return replace(made(me), bmc=bmc_of)
-
-    monkeypatch.setattr(world, "clients", clients)
     world.recover()
     assert the_incident(world).gate is Gate.NO_BMC
     cut_by_hand(world)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerProgress, ServerState
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerProgress, ServerState
 from soak.explained import explains
 from soak.faults import FAULTS
 from soak.judge import incident_problems, placing_problems
@@ -30,7 +30,7 @@ def finished(*servers: ServerProgress) -> Incident:
         NOW,
         IncidentState.FINISHED,
         driver="ha-1",
-        receipt=Receipt("bmc", "ha-1", NOW),
+        receipt=Receipt(ReceiptMethod.BMC, "ha-1", NOW),
         servers={server.name: server for server in servers},
     )
 

@@ -191,7 +191,7 @@ def _row(view: ClusterView, found: ComputeNode) -> tuple[str, ...]:
         found.name,
         found.nova_host or "",
         f"{ssh.user or '?'}@{ssh.address}:{ssh.port}",
-        f"{bmc.driver}://{bmc.user}@{bmc.ip}:{bmc.port}" if bmc else "",
+        str(bmc or ""),
         "recorded" if bmc and bmc.identity and ssh.host_key else "not recorded",
         str(problems[0]) if problems else "",
     )
@@ -214,7 +214,7 @@ def _values(view: ClusterView, found: ComputeNode) -> dict[str, Any]:
         },
         "bmc": {
             "driver": bmc.driver,
-            "ip": bmc.ip,
+            "ip": bmc.host,
             "port": bmc.port,
             "user": bmc.user,
             "password": "set",

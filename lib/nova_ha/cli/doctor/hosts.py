@@ -52,30 +52,26 @@ def _ssh_remedy(name: str, seen: Sighting) -> str:
 
 def bmc_findings(view: ClusterView) -> tuple[list[Finding], Mapping[str, str]]:
     """Read power and identity at every BMC; return the findings, and the identities of those that show one."""
-    from nova_ha.power import BMCAddress
     from nova_ha.power.bmc_sweep import sweep
     from nova_ha.power.identity import Match, compared
 
     bmcs = {name: node.bmc for name, node in view.compute_nodes.items() if node.bmc}
-    addresses = {n: BMCAddress(b.driver, b.ip, b.port, b.user, b.password, b.tls) for n, b in bmcs.items()}
     found, shown = [], {}
-    for name, seen in sweep(addresses, BMC_DEADLINE_S).items():
-        bmc, where = bmcs[name], f"{bmcs[name].driver}://{bmcs[name].user}@{bmcs[name].ip}:{bmcs[name].port}"
+    for name, seen in sweep(bmcs, BMC_DEADLINE_S).items():
+        bmc = bmcs[name]
         if seen.identity:
             shown[name] = seen.identity
         if seen.trouble:
             remedy = f"mend it with `nova-ha node set {name} --bmc-...`; `nova-ha check bmc {name}`"
-            found.append(bad("BMC", name, f"{where}: {seen.trouble}: it cannot be fenced", remedy))
+            found.append(bad("BMC", name, f"{bmc}: {seen.trouble}: it cannot be fenced", remedy))
         elif bmc.identity and compared(bmc.identity, seen.identity) is not Match.EQUAL:
-            words = f"{where} is {seen.identity or 'without identity'}, recorded is {bmc.identity}"
+            words = f"{bmc} is {seen.identity or 'without identity'}, recorded is {bmc.identity}"
             remedy = f"if the BMC was replaced: `nova-ha node set {name} --probe`; else mend --bmc-ip"
             found.append(bad("BMC", name, words, remedy))
         elif bmc.identity:
-            found.append(
-                ok("BMC", name, f"{where}: power {seen.power.state.value}, the identity is the recorded one")
-            )
+            found.append(ok("BMC", name, f"{bmc}: power {seen.power.state.value}, the identity is the recorded one"))
         else:
-            words = f"{where}: power {seen.power.state.value}, but no identity is recorded"
+            words = f"{bmc}: power {seen.power.state.value}, but no identity is recorded"
             remedy = "`nova-ha doctor --record`" if seen.identity else "it shows none: nothing can be compared"
             found.append(warning("BMC", name, words, remedy))
     return found, shown

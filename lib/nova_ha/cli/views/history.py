@@ -8,7 +8,7 @@ from datetime import datetime
 
 from nova_ha.cli.output import span, table_lines
 from nova_ha.clock import to_stamp
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ServerState
+from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerState
 from nova_ha.printable import printable
 
 HEADS = ("started", "compute node", "state", "took", "steps", "servers", "driver")
@@ -83,10 +83,10 @@ def _receipt_lines(receipt: Receipt | None) -> Iterator[str]:
         yield "\nThere is no fence receipt: its power was not proved off"
         return
     until = f", good until {receipt.until:%Y-%m-%d %H:%M:%S} UTC" if receipt.until else ""
-    how = f"BMC {receipt.address}" if receipt.method == "bmc" else "the word of an operator"
+    how = f"BMC {receipt.address}" if receipt.method is ReceiptMethod.BMC else "the word of an operator"
     yield ""
     yield printable(f"Fence receipt: off by {how}, {receipt.at:%Y-%m-%d %H:%M:%S} UTC by {receipt.by}{until}")
-    identity = receipt.identity or ("not recorded, so not compared" if receipt.method == "bmc" else "")
+    identity = receipt.identity or ("not recorded, so not compared" if receipt.method is ReceiptMethod.BMC else "")
     if identity:
         yield f"  identity: {printable(identity)}"
     if receipt.why:

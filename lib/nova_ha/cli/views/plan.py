@@ -9,7 +9,7 @@ from typing import Any
 from nova_ha.cli.clients import Clients
 from nova_ha.cli.views.remedies import remedy
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, ServerProgress
+from nova_ha.cluster.incident import Incident, ReceiptMethod, ServerProgress
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import power_words
 from nova_ha.errors import HAError
@@ -44,13 +44,13 @@ def verdict_words(outcome: Outcome) -> str:
 def fence_words(findings: Findings, node: ComputeNode, incident: Incident | None) -> str:
     """Return how its power would be cut and proved off."""
     if incident and incident.receipt and incident.receipt.valid(findings.latest_now):
-        by = "its BMC" if incident.receipt.method == "bmc" else f"the word of {incident.receipt.by}"
+        by = "its BMC" if incident.receipt.method is ReceiptMethod.BMC else f"the word of {incident.receipt.by}"
         return f"fenced already by {by}; its power is read again"
     if node.bmc is None:
         return f"not possible, {node.key('config/bmc/ip')} is missing: {remedy(Gate.NO_BMC, node.name)}"
     policy, power = findings.view.policy, power_words(findings.power.state.value, findings.power.why)
     return (
-        f"{node.bmc.driver} power off at {node.bmc.ip}:{node.bmc.port}, {policy.fence_confirmations} OFF readings, "
+        f"{node.bmc.driver} power off at {node.bmc.address}, {policy.fence_confirmations} OFF readings, "
         f"{policy.fence_attempts} attempts of {policy.fence_timeout} s; {power}"
     )
 
