@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from nova_ha.cli.root import PLACES
 from nova_ha.cluster.policy import OPTIONS, option_text
+from nova_ha.power.drivers import DRIVERS
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
@@ -59,3 +60,9 @@ def test_the_page_of_the_policy_has_every_option_with_its_default(name: str) -> 
 def test_the_page_of_the_commands_has_every_command(command: str) -> None:
     page = (PROJECT / "docs/commands.md").read_text()
     assert re.search(rf"(nova-ha |/ ){command}\b", page)
+
+
+def test_the_page_of_the_keys_has_every_driver_and_no_other() -> None:
+    row = next(line for line in (PROJECT / "docs/keys.md").read_text().split("\n") if "config/bmc/" in line)
+    [told] = re.findall(r"`driver` \(([^)]*)\)", row)
+    assert re.findall(r"`([^`]+)`", told) == list(DRIVERS)

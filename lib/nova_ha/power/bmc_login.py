@@ -29,7 +29,7 @@ class BMCLogin(Protocol):
 
 
 class LoginType(Protocol):
-    """What the row of a driver names: the class of its logins."""
+    """What the file of a driver has as `LOGIN`: the class of its logins."""
 
     def __call__(self, device: FenceDevice) -> BMCLogin:
         """Log in."""

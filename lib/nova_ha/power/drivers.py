@@ -13,26 +13,22 @@ from nova_ha.power.device import FenceDevice
 
 @dataclass(frozen=True)
 class FenceDriver:
-    """What `config/bmc/driver` may name. `port` is the default one.
-
-    `place` is `module:class` of its logins, imported where they are needed: their libraries are heavy.
-    """
+    """What `config/bmc/driver` may name. `port` is the default one, `module` is the driver's own file."""
 
     name: str
     port: int
-    place: str
+    module: str
     has_tls: bool = False
 
     def load(self) -> LoginType:
-        """Import the driver's own file."""
-        module, _, name = self.place.partition(":")
-        login: LoginType = getattr(importlib.import_module(module), name)
+        """Import the driver's own file, and return its `LOGIN`."""
+        login: LoginType = importlib.import_module(self.module).LOGIN
         return login
 
 
 _ROWS = (
-    FenceDriver("ipmi", 623, "nova_ha.power.ipmi:IPMILogin"),
-    FenceDriver("redfish", 443, "nova_ha.power.redfish:RedfishLogin", has_tls=True),
+    FenceDriver("ipmi", 623, "nova_ha.power.ipmi"),
+    FenceDriver("redfish", 443, "nova_ha.power.redfish", has_tls=True),
 )
 DRIVERS = {row.name: row for row in _ROWS}
 DEFAULT_DRIVER = "ipmi"

@@ -8,6 +8,7 @@ from typing import Any
 from nova_ha.errors import BMCError
 from nova_ha.power import PowerReading, reading_of
 from nova_ha.power import identity as identities
+from nova_ha.power.bmc_login import LoginType
 from nova_ha.power.device import FenceDevice
 
 _APPLICATION = 0x06
@@ -50,3 +51,6 @@ class IPMILogin:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._command.ipmi_session.logout()
+
+
+LOGIN: LoginType = IPMILogin

@@ -11,6 +11,7 @@ from typing import Any
 from nova_ha.errors import BMCError, ConfigError
 from nova_ha.power import PowerReading, PowerState, reading_of
 from nova_ha.power import identity as identities
+from nova_ha.power.bmc_login import LoginType
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import printable
 
@@ -54,6 +55,9 @@ class RedfishLogin:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._command.log_out()
+
+
+LOGIN: LoginType = RedfishLogin
 
 
 def certificate_check(tls: str) -> Callable[[bytes], bool] | None:
