@@ -51,7 +51,8 @@ class Sight:
 class DriverClients:
     """The clients of one driver. `compute()` connects at its first call and raises NovaError or ConfigError.
 
-    `stopping` becomes True when the process was asked to end (SIGTERM).
+    `bmc` connects to a fence device, and sends nothing yet. `stopping` becomes True when the process was asked to
+    end (SIGTERM).
     """
 
     store: Store
