@@ -1,4 +1,4 @@
-"""NovaFault switches of the simulator: what goes wrong with which request, and how often."""
+"""Fault switches of the simulator: what goes wrong with which request, and how often."""
 
 from __future__ import annotations
 
