@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from kit.machines.consul import ConsulCluster
 from kit.machines.gatekeeper import PREFIX, Gatekeeper
+from kit.machines.sessions import session_ids
 from nova_ha.consul.store import connect
 from nova_ha.consul.transaction import Committed, Rejected, cas, held, lock, put
 from nova_ha.errors import ConsulError
@@ -105,7 +106,7 @@ def test_reads_transactions_sessions_and_locks_work_by_every_way(
         assert store.renew_session(session)
     finally:
         store.destroy_session(session)
-    assert session not in store.session_ids()
+    assert session not in session_ids(store)
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from kit.machines.by_hand import write_by_hand
 from kit.machines.consul import ConsulCluster
+from kit.machines.sessions import session_ids
 from kit.machines.strict_proxy import StrictProxy
 from nova_ha.clock import SystemClock, to_stamp
 from nova_ha.cluster.gate import Gate
@@ -109,7 +110,7 @@ def test_the_strict_one_refuses_a_write_that_is_too_long(proxy: StrictProxy) -> 
 def test_every_operation_of_the_store_keeps_the_rules(strict: Store, prefix: str) -> None:
     key, session = f"{prefix}/a", strict.create_session("trial", 15, 1)
     assert strict.renew_session(session)
-    assert session in strict.session_ids()
+    assert session in session_ids(strict)
     done = strict.commit([cas(key, b"1", 0), put(f"{prefix}/b", b"2"), lock(f"{prefix}/.lock", session)])
     assert isinstance(done, Committed)
     assert isinstance(strict.commit([held(f"{prefix}/.lock", session), unchanged(key, done.indexes[key])]), Committed)
@@ -218,7 +219,7 @@ def test_a_read_over_the_rate_limit_is_one_line_and_the_next_one_works(
         lambda: strict.get(prefix),
         lambda: strict.get(prefix + ":"),
         lambda: strict.list(prefix),
-        lambda: strict.session_ids(),
+        lambda: session_ids(strict),
     )
     proxy.limit_rate(len(calls))
     for call in calls:
