@@ -16,6 +16,7 @@ from nova_ha.cli.root import root
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Reading, Receipt, ServerProgress, ServerState, Step
 from nova_ha.cluster.node import Approval, Maintenance, Pause
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Entry
@@ -38,7 +39,7 @@ MORE_LEAVES = {
     "config/bmc/driver": b"ipmi",
     "config/bmc/tls": b"verify",
     "config/maintenance": Maintenance(NOW, "bob", "over").to_kv(),
-    "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,)).to_kv(),
+    "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,), (Permit(Gate.LEFT, NOW, "bob"),)).to_kv(),
     "general/": b"",
 }
 
@@ -56,8 +57,7 @@ def a_whole_incident(node: str = BROKEN) -> Incident:
         service_seen=NOW,
         before=IncidentState.EVACUATING,
         reason="so it was seen",
-        approved=(Gate.ANSWERS,),
-        approved_by="ann",
+        permits=(Permit(Gate.ANSWERS, NOW, "ann", "looked at it"),),
         votes={"ha-1": "3x failing"},
         receipt=Receipt("bmc", "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),), NOW, "seen"),
         servers={
