@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +56,14 @@ def lasting(permits: Iterable[Permit], gate: AnyGate, now: datetime) -> Permit |
 
 def _end(permit: Permit) -> float:
     return permit.until.timestamp() if permit.until else 0.0
+
+
+def decisions(permits: Iterable[Permit]) -> Mapping[tuple[str, datetime | None, str], Sequence[AnyGate]]:
+    """Return the gates of each decision, by its author, end and reason; in their order."""
+    found: dict[tuple[str, datetime | None, str], list[AnyGate]] = defaultdict(list)
+    for permit in permits:
+        found[permit.by, permit.until, permit.why].append(permit.gate)
+    return found
 
 
 def renewed(permits: Iterable[Permit], given: Iterable[Permit], now: datetime) -> tuple[Permit, ...]:

@@ -10,7 +10,7 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.node import ComputeNode, HANode
-from nova_ha.cluster.permit import Permit, renewed
+from nova_ha.cluster.permit import Permit, decisions, renewed
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
@@ -156,7 +156,7 @@ def claimed_incident(
     # expired is none.
     unproved = incident.before_the_fence and incident.proof(findings.latest_now) is None
     permits = [p for p in approval.permits if p.lasts(findings.latest_now)] if approval else []
-    given = [Step(now, incident.state, permit.by, _told(permit)) for permit in permits]
+    given = [Step(now, incident.state, by, words) for by, words in _told(permits)]
     return replace(
         replace(_with_nova_seen(incident, findings, node), receipt=None) if unproved else incident,
         driver=clients.me,
@@ -166,9 +166,12 @@ def claimed_incident(
     )
 
 
-def _told(permit: Permit) -> str:
-    until = f" until {to_stamp(permit.until)}" if permit.until else ""
-    return f"lets {permit.gate.value} pass{until}{f': {permit.why}' if permit.why else ''}"
+def _told(permits: Sequence[Permit]) -> Iterator[tuple[str, str]]:
+    """Yield who lets what pass, for the story: the permit itself goes once it has ended and another one is given."""
+    for (by, until, why), gates in decisions(permits).items():
+        names = ", ".join(gate.value for gate in gates)
+        end = f" until {to_stamp(until)}" if until else ""
+        yield by, f"lets {names} pass{end}{f': {why}' if why else ''}"
 
 
 def new_incident(findings: Findings, node: ComputeNode) -> Incident:

@@ -128,10 +128,11 @@ def test_a_permit_that_ends_between_the_look_and_the_command_sends_nothing(world
 
 
 @pytest.mark.fault(47)
-@pytest.mark.parametrize("lasts", [True, False])
+@pytest.mark.parametrize(("lasts", "jump_s"), [(True, 0), (False, 0), (False, -3600)])
 def test_a_host_that_answers_before_a_later_attempt_is_fenced_only_while_that_is_let_pass(
-    world: World, lasts: bool
+    world: World, lasts: bool, jump_s: float
 ) -> None:
+    """Whichever clock says so: ours may have been set back since the last look."""
     world.bmcs["c1"].away = True
     world.hang("c1")
     until = world.clock.now() + (10 * MINUTE if lasts else timedelta(seconds=1))
@@ -141,6 +142,7 @@ def test_a_host_that_answers_before_a_later_attempt_is_fenced_only_while_that_is
         if world.bmcs["c1"].away:
             world.bmcs["c1"].away = False
             answers(world)
+            world.clock.jump(jump_s)
 
     world.clock.meanwhile.append(after_the_first_attempt)
     world.recover()
@@ -183,7 +185,7 @@ def test_who_lets_what_pass_until_when_stands_in_the_incident_and_its_story(worl
     [past] = world.closed("c1")
     assert past.permits == (Permit(Gate.ANSWERS, until, "ann", "seen it"), Permit(Gate.LEFT, until, "ann", "seen it"))
     told = [step.what for step in past.steps if step.by == "ann"]
-    assert told == [f"lets {gate} pass until {to_stamp(until)}: seen it" for gate in ("answers", "left")]
+    assert told == [f"lets answers, left pass until {to_stamp(until)}: seen it"]
 
 
 def test_a_later_approval_stands_beside_the_first_which_goes_once_it_has_ended() -> None:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
 from nova_ha.clock import to_stamp
-from nova_ha.cluster.gate import AnyGate
-from nova_ha.cluster.permit import Permit
+from nova_ha.cluster.permit import Permit, decisions
 from nova_ha.cluster.reading import SOMEBODY
 
 
 def permits_words(permits: Iterable[Permit], now: datetime) -> str:
     """Return who lets what pass now, and what has ended, in one line; empty where nobody ever did."""
     parts = []
-    for (by, until, _), gates in _together(permits).items():
-        names = ", ".join(gate.value for gate in gates)
+    for (author, until, _), gates in decisions(permits).items():
+        by, names = author or SOMEBODY, ", ".join(gate.value for gate in gates)
         if until is None:
             parts.append(f"{by} let {names} pass, without an end that is recorded: that counts no longer")
         elif now < until:
@@ -29,9 +27,10 @@ def permits_words(permits: Iterable[Permit], now: datetime) -> str:
 
 def permit_lines(permits: Iterable[Permit]) -> Iterator[str]:
     """Yield a line for each decision of an operator, with its end and its reason."""
-    for (by, until, why), gates in _together(permits).items():
+    for (by, until, why), gates in decisions(permits).items():
         end = f"until {to_stamp(until)}" if until else "without an end that is recorded, so it counts no longer"
-        yield f"Approved by {by} {end}: {', '.join(gate.value for gate in gates)}{f' ({why})' if why else ''}"
+        names = ", ".join(gate.value for gate in gates)
+        yield f"Approved by {by or SOMEBODY} {end}: {names}{f' ({why})' if why else ''}"
 
 
 def permits_values(permits: Iterable[Permit], now: datetime) -> list[dict[str, Any]]:
@@ -39,11 +38,3 @@ def permits_values(permits: Iterable[Permit], now: datetime) -> list[dict[str, A
     return [
         {"gate": p.gate.value, "by": p.by, "why": p.why, "until": p.until, "lasts": p.lasts(now)} for p in permits
     ]
-
-
-def _together(permits: Iterable[Permit]) -> Mapping[tuple[str, datetime | None, str], Sequence[AnyGate]]:
-    """Return the gates of each decision, by its author, end and reason."""
-    found: dict[tuple[str, datetime | None, str], list[AnyGate]] = defaultdict(list)
-    for permit in permits:
-        found[permit.by or SOMEBODY, permit.until, permit.why].append(permit.gate)
-    return found
