@@ -13,6 +13,7 @@ from typing import Any
 from nova_ha.clock import from_stamp, to_key, to_stamp
 from nova_ha.cluster.gate import AnyGate, Cause, Closed, Gate, gate_named
 from nova_ha.cluster.node import check_version
+from nova_ha.cluster.permit import Permit, lasting
 from nova_ha.consul.values import BadValue, object_from, object_to
 
 # Consul takes a transaction of 512 KiB, in which a value is base64.
@@ -136,8 +137,8 @@ class Incident:
     `before` is the state that a needs-operator incident goes on from. `session` is the driver's token:
     the session that holds, or held, the node's lock. `service_seen` is nova-compute's last report when the
     recovery last looked before it fenced, and then when it was forced down: a later one is a sign of life.
-    `approved` are the gates that an operator's approval, taken by the claim, lets pass in this incident. `asked` has
-    how often the operator was asked at each gate since one last confirmed that the host is off.
+    `permits` are what operators' approvals, taken by claims, let pass in this incident, each to its own end. `asked`
+    has how often the operator was asked at each gate since one last confirmed that the host is off.
     """
 
     node: str
@@ -153,8 +154,7 @@ class Incident:
     reason: str = ""
     cause: Cause | None = None
     asked: Mapping[AnyGate, int] = field(default_factory=dict)
-    approved: tuple[AnyGate, ...] = ()
-    approved_by: str = ""
+    permits: tuple[Permit, ...] = ()
     votes: Mapping[str, str] = field(default_factory=dict)
     receipt: Receipt | None = None
     servers: Mapping[str, ServerProgress] = field(default_factory=dict)
@@ -182,6 +182,10 @@ class Incident:
     def proof(self, now: datetime) -> Receipt | None:
         """Return the receipt for as long as it proves that the host is off: an operator's word ends."""
         return self.receipt if self.receipt and self.receipt.valid(now) else None
+
+    def lets_pass(self, gate: Gate, now: datetime) -> bool:
+        """True while a permit in it lets the gate pass."""
+        return lasting(self.permits, gate, now) is not None
 
     def noting(self, at: datetime, by: str, what: str) -> Incident:
         """Return the incident with a line more in its story."""
@@ -244,8 +248,7 @@ class Incident:
             "reason": self.reason,
             "cause": self.cause.value if self.cause else None,
             "asked": {gate.value: times for gate, times in self.asked.items()},
-            "approved": [gate.value for gate in self.approved],
-            "approved_by": self.approved_by,
+            "permits": [permit.to_values() for permit in self.permits],
             "votes": dict(self.votes),
             "receipt": _receipt_to(self.receipt) if self.receipt else None,
             "listed": self.listed,
@@ -273,8 +276,7 @@ def _incident(value: Mapping[str, Any]) -> Incident:
         reason=_text(value.get("reason", "")),
         cause=_cause(_text(value.get("cause", ""))),
         asked={gate_named(_text(name)): _count(times) for name, times in value.get("asked", {}).items()},
-        approved=tuple(map(gate_named, _texts(value.get("approved", [])))),
-        approved_by=_text(value.get("approved_by", "")),
+        permits=(*_approved(value), *map(Permit.from_values, _list(value.get("permits", [])))),
         votes={_text(k): _text(v) for k, v in value.get("votes", {}).items()},
         receipt=_receipt(receipt) if receipt else None,
         servers={_text(k): _progress(v) for k, v in _servers(value).items()},
@@ -284,6 +286,12 @@ def _incident(value: Mapping[str, Any]) -> Incident:
             for at, state, by, what in value.get("steps", [])
         ),
     )
+
+
+def _approved(value: Mapping[str, Any]) -> tuple[Permit, ...]:
+    """Return what an older release wrote: gates that pass for as long as the incident is open. They have ended."""
+    by = _text(value.get("approved_by", ""))
+    return tuple(Permit(gate_named(_text(name)), None, by) for name in _list(value.get("approved", [])))
 
 
 def _servers(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -408,10 +416,10 @@ def _count(value: Any) -> int:
     return int(value)
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _list(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise TypeError("a field has no list of texts")
-    return tuple(_text(item) for item in value)
+        raise TypeError(f"a field has {type(value).__name__} instead of a list")
+    return value
 
 
 def _stamp(moment: datetime | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from nova_ha.clock import from_stamp, to_stamp
 from nova_ha.cluster.gate import AnyGate, Gate, gate_named
+from nova_ha.cluster.permit import Permit, lasting
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
@@ -119,12 +120,16 @@ class Maintenance:
 
 @dataclass(frozen=True)
 class Approval:
-    """An operator lets the named gates pass, for one incident, until `until`."""
+    """An operator lets the named gates pass, for one incident, until `until`.
+
+    `kept` is what others let pass before, each until its own end: `node retry` adds to what it finds.
+    """
 
     by: str
     why: str
     until: datetime
     gates: tuple[AnyGate, ...]
+    kept: tuple[Permit, ...] = ()
 
     @classmethod
     def from_kv(cls, raw: bytes) -> Approval:
@@ -134,16 +139,23 @@ class Approval:
         if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
             raise BadValue("has no list of gates")
         names = tuple(map(gate_named, gates))
-        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), names)
+        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), names, _kept(value))
 
     def to_kv(self) -> bytes:
         """Write it."""
         names = [gate.value for gate in self.gates]
-        return object_to({"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": names})
+        value = {"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": names}
+        kept = [permit.to_values() for permit in self.kept]
+        return object_to({**value, "permits": kept} if kept else value)
+
+    @property
+    def permits(self) -> tuple[Permit, ...]:
+        """All that passes by it, each gate with its own end."""
+        return (*(Permit(gate, self.until, self.by, self.why) for gate in self.gates), *self.kept)
 
     def lets_pass(self, gate: AnyGate, now: datetime) -> bool:
-        """True while the approval lasts and lists the gate."""
-        return gate in self.gates and now < self.until
+        """True while it lets the gate pass."""
+        return lasting(self.permits, gate, now) is not None
 
 
 @dataclass(frozen=True)
@@ -358,6 +370,17 @@ def _bmc_from(read: _Reader) -> tuple[FenceDevice | None, FenceDevice | None]:
     if len(missing) < len(needed):
         read.problems.extend(Problem(read.prefix + leaf, "is missing") for leaf in missing)
     return None, FenceDevice(driver, ip or "", port, "", "", identity=identity)
+
+
+def _kept(value: Mapping[str, Any]) -> tuple[Permit, ...]:
+    found = value.get("permits", [])
+    try:
+        permits = tuple(Permit.from_values(item) for item in found) if isinstance(found, list) else None
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise BadValue(f"has a permit that cannot be read ({type(error).__name__})") from error
+    if permits is None:
+        raise BadValue("has no list of permits")
+    return permits
 
 
 def check_version(value: Mapping[str, Any], known: int) -> None:

@@ -12,6 +12,7 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.permit import Permit, lasting
 from nova_ha.printable import first_few
 
 NAMES_SHOWN = 5
@@ -50,7 +51,10 @@ class ClocksDiffer:
 
 @dataclass(frozen=True)
 class GateReading:
-    """One gate with its evidence, `seen`, as values. A closed one that `approved_by` lets pass counts as open."""
+    """One gate with its evidence, `seen`, as values. A closed one that `approved_by` lets pass counts as open.
+
+    `ended` is a permit of the gate that has ended, where none lasts.
+    """
 
     gate: Gate
     judged: Judged
@@ -60,6 +64,7 @@ class GateReading:
     clocks: ClocksDiffer | None = None
     approved_by: str = ""
     approved_until: datetime | None = None
+    ended: Permit | None = None
 
     @classmethod
     def of(cls, gate: Gate, is_open: bool, cause: Cause | None = None, **seen: Any) -> GateReading:
@@ -90,7 +95,7 @@ class GateReading:
     def evidence(self) -> str:
         """What was seen, in one line, and who lets it pass."""
         if not self.approved_by:
-            return in_words(self)
+            return in_words(self) + (f"; {ended_words(self.ended)}" if self.ended else "")
         until = f" until {to_stamp(self.approved_until)}" if self.approved_until else ""
         return f"{in_words(self)}; {self.approved_by} lets it pass{until}"
 
@@ -105,18 +110,32 @@ def with_approval(
 ) -> GateReading:
     """Return the reading with who lets the gate pass, where it is closed and somebody does.
 
-    Either the node's approval as it is now, or the one that the incident was claimed with.
+    Either by a permit that a claim has taken into the incident, or by the node's approval as it is now; the time
+    decides in both.
     """
     if not reading.shut or not reading.gate.approvable:
         return reading
-    if incident and reading.gate in incident.approved:
-        return replace(reading, approved_by=incident.approved_by or SOMEBODY)
-    if node.approval is None or not node.lets_pass(reading.gate, now):
-        return reading
-    return replace(reading, approved_by=node.approval.by or SOMEBODY, approved_until=node.approval.until)
+    permits = permits_of(node, incident)
+    if permit := lasting(permits, reading.gate, now):
+        return replace(reading, approved_by=permit.by or SOMEBODY, approved_until=permit.until)
+    return replace(reading, ended=next((permit for permit in permits if permit.gate is reading.gate), None))
+
+
+def permits_of(node: ComputeNode, incident: Incident | None) -> tuple[Permit, ...]:
+    """Return all that operators let pass for the node, or did: its approval, and what its incident has taken."""
+    return (*(node.approval.permits if node.approval else ()), *(incident.permits if incident else ()))
 
 
 SOMEBODY = "an operator"
+
+
+def ended_words(permit: Permit) -> str:
+    """Return that the gate is let pass no longer."""
+    by = permit.by or SOMEBODY
+    if permit.until is None:
+        return f"{by} let it pass, without an end that is recorded: that counts no longer"
+    return f"{by} let it pass until {to_stamp(permit.until)}: that has ended"
+
 
 Words = str | Callable[..., str]
 

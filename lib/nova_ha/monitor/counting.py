@@ -17,7 +17,7 @@ from nova_ha.cluster.registry import still_registered
 from nova_ha.cluster.schema import APPROVAL, FAILED, LEFT, MAINTENANCE, NUMBER_FAILS, PAUSED, WAKE, open_incident
 from nova_ha.cluster.view import ClusterView
 from nova_ha.consul.store import Store
-from nova_ha.consul.transaction import Operation, Rejected, cas, unchanged
+from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unchanged
 from nova_ha.consul.values import MAX_OPERATIONS, flag_to
 from nova_ha.errors import TryAgain
 from nova_ha.monitor.leave import leaves_noted
@@ -106,7 +106,17 @@ def _count_operations(node: ComputeNode, number: int) -> list[Operation]:
         cas(node.key(NUMBER_FAILS), str(number).encode(), node.index(NUMBER_FAILS)),
         # A node that was flipped meanwhile is not counted any more.
         unchanged(node.key(FAILED), node.index(FAILED)),
+        *([] if number else [_approval_ended(node)]),
     ]
+
+
+def _approval_ended(node: ComputeNode) -> Operation:
+    """Return the operation that ends an approval with the failure that it was given for.
+
+    Where there is none the count proves that it knows of none: one given meanwhile would serve the next failure.
+    """
+    key, index = node.key(APPROVAL), node.index(APPROVAL)
+    return delete_cas(key, index) if index else unchanged(key, 0)
 
 
 def _groups(operations: Mapping[str, Sequence[Operation]]) -> Iterator[list[str]]:

@@ -6,9 +6,11 @@ import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod, Step
 from nova_ha.cluster.node import ComputeNode, HANode
+from nova_ha.cluster.permit import Permit, decisions, renewed
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
@@ -153,15 +155,23 @@ def claimed_incident(
     # What the fence compares with is what this look has seen, unless the power was cut long ago. A word that has
     # expired is none.
     unproved = incident.before_the_fence and incident.proof(findings.latest_now) is None
-    lets_pass = tuple(g for g in approval.gates if approval.lets_pass(g, findings.latest_now)) if approval else ()
+    permits = [p for p in approval.permits if p.lasts(findings.latest_now)] if approval else []
+    given = [Step(now, incident.state, by, words) for by, words in _told(permits)]
     return replace(
         replace(_with_nova_seen(incident, findings, node), receipt=None) if unproved else incident,
         driver=clients.me,
         session=session,
-        approved=tuple(dict.fromkeys((*incident.approved, *lets_pass))),
-        approved_by=approval.by if approval and lets_pass else incident.approved_by,
-        steps=(*incident.steps, Step(now, incident.state, clients.me, what)),
+        permits=renewed(incident.permits, permits, findings.latest_now),
+        steps=(*incident.steps, *given, Step(now, incident.state, clients.me, what)),
     )
+
+
+def _told(permits: Sequence[Permit]) -> Iterator[tuple[str, str]]:
+    """Yield who lets what pass, for the story: the permit itself goes once it has ended and another one is given."""
+    for (by, until, why), gates in decisions(permits).items():
+        names = ", ".join(gate.value for gate in gates)
+        end = f" until {to_stamp(until)}" if until else ""
+        yield by, f"lets {names} pass{end}{f': {why}' if why else ''}"
 
 
 def new_incident(findings: Findings, node: ComputeNode) -> Incident:

@@ -106,6 +106,17 @@ class Driver:
                 log.warning("host=%s step=%s %s: %s", self.node.name, self.incident.state.value, what, error)
             self.clients.clock.sleep(NOVA_PAUSE_S)
 
+    def lets_pass(self, gate: Gate) -> bool:
+        """True while an operator lets the gate pass in this incident, by both clocks."""
+        return self.incident.lets_pass(gate, self.latest_now)
+
+    def require_permits(self) -> None:
+        """Raise Halted where one has ended since the last look: what passed by it there is looked at anew."""
+        for permit in self.incident.permits:
+            if permit.lasts(self._findings.latest_now) and not permit.lasts(self.latest_now):
+                gate, by = permit.gate.value, permit.by or "an operator"
+                raise Halted(f"{self.node.name}: that {by} lets {gate} pass has ended since the last look")
+
     def view_now(self) -> ClusterView:
         """Read the cluster as it is by now."""
         return self._ask_consul(lambda: read_view(self._store))
@@ -250,7 +261,7 @@ class Driver:
         return ComputeNode.from_entries(self.node.name, self._ask_consul(lambda: self._store.list(prefix)))
 
     def _maintained(self, node: ComputeNode) -> bool:
-        return node.maintained(self.earliest_now) and Gate.MAINTENANCE not in self.incident.approved
+        return node.maintained(self.earliest_now) and not self.lets_pass(Gate.MAINTENANCE)
 
     def _commit(self, operations: Sequence[Operation]) -> Committed:
         try:

@@ -63,7 +63,7 @@ def fence(driver: Driver) -> None:
 def _refuse_a_storm(driver: Driver) -> None:
     """Raise NeedsOperator where too many were claimed while this one was; asked before its first command only."""
     incident = driver.incident
-    if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED not in incident.approved:
+    if incident.state is IncidentState.CLAIMED and not driver.lets_pass(Gate.MAX_FAILED):
         view = driver.view_now()
         found = max_failed(before_the_fence(view, driver.earliest_now, driver.node.name), driver.node)
         if found.shut:
@@ -119,7 +119,7 @@ def _cut_and_prove(driver: Driver) -> Receipt:
 
 def _refuse_if_it_answers(driver: Driver) -> None:
     """Raise NeedsOperator where the host answers again: what cut its BMC off may have cut off the host as well."""
-    if Gate.ANSWERS in driver.incident.approved:
+    if driver.lets_pass(Gate.ANSWERS):
         return
     sight = driver.clients.sight(driver.node, SIGHT_LIMIT_S)
     if sight.answer is Answer.ANSWERS:
@@ -136,6 +136,7 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     what = f"power off to the BMC at {_address(driver)}, attempt {attempt}"
     driver.reached(Event.POWER_OFF_INTENDED, f"sending {what}")
     driver.before_effect(CALL_S)
+    driver.require_permits()
     try:
         bmc.power_off(CALL_S)
         log.info("host=%s step=fencing %s: taken", driver.node.name, what)
@@ -220,7 +221,7 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if last != before and Gate.NOVA_REPORTS in driver.incident.approved:
+    if last != before and driver.lets_pass(Gate.NOVA_REPORTS):
         driver.note(f"nova-compute reported until the power was cut; now it must not for {REPORTS_HAVE_ENDED_S:g} s")
         _sleep(driver, REPORTS_HAVE_ENDED_S)
         before, last = last, _last_report(driver)

@@ -15,7 +15,7 @@ from nova_ha.cluster.duty import duty
 from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.reading import ClocksDiffer, GateReading, Then, with_approval
+from nova_ha.cluster.reading import ClocksDiffer, GateReading, Then, permits_of, with_approval
 from nova_ha.cluster.schema import OUR_REASON
 from nova_ha.cluster.together import Together, before_a_claim
 from nova_ha.power import PowerState
@@ -103,10 +103,11 @@ def _with_operator(case: Case, reading: GateReading) -> GateReading:
     reading = _approved(case, reading)
     if not reading.shut or case.off_by_bmc or reading.cause is Cause.CLOCKS_DIFFER:
         return reading
-    f, approval = case.findings, case.node.approval
-    receipt, gate, ended = case.incident.receipt if case.incident else None, reading.gate, []
+    f, gate, ended = case.findings, reading.gate, []
+    receipt = case.incident.receipt if case.incident else None
     word = receipt if receipt and receipt.method is ReceiptMethod.OPERATOR else None
-    if approval and approval.lets_pass(gate, f.now) and not approval.lets_pass(gate, f.latest_now):
+    permits = [permit for permit in permits_of(case.node, case.incident) if permit.gate is gate]
+    if any(permit.lasts(f.now) and not permit.lasts(f.latest_now) for permit in permits):
         ended.append("its approval")
     if word and word.valid(f.now) and not word.valid(f.latest_now):
         ended.append("the word that it is off")
@@ -288,7 +289,7 @@ def _approval(case: Case) -> GateReading | None:
 
 
 def _repeat(case: Case) -> GateReading | None:
-    if not _begins(case):
+    if not _begins(case, Gate.REPEAT):
         return None
     view, window = case.findings.view, case.findings.view.policy.monitor_window
     recent = view.started_within_window(case.findings.earliest_now)
@@ -300,7 +301,7 @@ def _repeat(case: Case) -> GateReading | None:
 
 def _max_failed(case: Case) -> GateReading | None:
     f = case.findings
-    if not _begins(case):
+    if not _begins(case, Gate.MAX_FAILED):
         return None
     if f.votes.agreed(f.view.quorum) is None:
         return GateReading.behind(Gate.MAX_FAILED, Gate.NO_QUORUM)  # who fails with it, nobody can say
@@ -315,10 +316,15 @@ def max_failed(counted: Together, node: ComputeNode) -> GateReading:
     )
 
 
-def _begins(case: Case) -> bool:
-    """True where a claim would begin, or begin anew, what an operator may want to judge by other incidents."""
-    incident = case.incident
-    return not case.fenced and (incident is None or incident.state is IncidentState.NEEDS_OPERATOR)
+def _begins(case: Case, gate: Gate) -> bool:
+    """True where a claim would begin, or begin anew, what an operator may want to judge by other incidents.
+
+    An incident that was claimed while a permit let the gate pass, which has ended since, begins anew as well.
+    """
+    incident, now = case.incident, case.findings.latest_now
+    if case.fenced or incident is None or incident.state is IncidentState.NEEDS_OPERATOR:
+        return not case.fenced
+    return any(permit.gate is gate and not permit.lasts(now) for permit in incident.permits)
 
 
 def _nova_reports(case: Case) -> GateReading | None:

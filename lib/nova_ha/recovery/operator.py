@@ -16,7 +16,16 @@ from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, RETRY_LETS_PAS
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import Approval, ComputeNode, Maintenance, Pause
 from nova_ha.cluster.registry import existing_compute_node, still_registered, wake
-from nova_ha.cluster.schema import APPROVAL, FAILED, LOCK, MAINTENANCE, PAUSED, RECOVERED, open_incident
+from nova_ha.cluster.schema import (
+    APPROVAL,
+    FAILED,
+    LOCK,
+    MAINTENANCE,
+    NUMBER_FAILS,
+    PAUSED,
+    RECOVERED,
+    open_incident,
+)
 from nova_ha.cluster.view import ClusterView, OpenIncident, read_view
 from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unchanged
@@ -33,7 +42,8 @@ DEFAULT_CONFIRMATION = timedelta(hours=1)
 class Approved:
     """What was approved. `still_closed` has the gate that each of the nodes waits at and that is not let pass.
 
-    `worked_on` are the nodes for which nothing was written: the recovery that works on each waits for nobody.
+    For `worked_on` and `well` nothing was written: the recovery that works on each of the first waits for nobody, and
+    nothing is amiss with the others.
     """
 
     nodes: tuple[str, ...]
@@ -41,6 +51,7 @@ class Approved:
     until: datetime
     still_closed: Mapping[str, Gate] = field(default_factory=dict)
     worked_on: tuple[str, ...] = ()
+    well: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,9 @@ def approve(
 ) -> Approved:
     """Let the gates pass for one incident of each node, until then (default: 1 h). Replaces an earlier approval.
 
-    A driver that is at work would leave it to the node's next incident, which nobody has seen: such a node gets none,
-    and it is refused where all are such.
+    It is for the failure that is there now. A driver that is at work would leave it to the node's next incident,
+    which nobody has seen, and a node that is well keeps it for its next failure: such nodes get none, and it is
+    refused where all are such.
     """
     until = _future(clock, until or clock.now() + DEFAULT_APPROVAL, "an approval")
     if closed := [gate.value for gate in gates if not gate.approvable]:
@@ -73,19 +85,28 @@ def approve(
     approval = Approval(_name(by), _words(why), until, tuple(gates)).to_kv()
     view = read_view(store)
     named = [existing_compute_node(view, node) for node in dict.fromkeys(nodes)]
-    busy = tuple(node.name for node in named if node.lock_session)
-    found = [node for node in named if not node.lock_session]
+    busy = [node for node in named if node.lock_session]
+    idle = [(node, _occasion(view, node)) for node in named if not node.lock_session]
+    well = [node for node, occasion in idle if occasion is None]
+    found = [(node, occasion) for node, occasion in idle if occasion]
     if not found:
-        raise Refused(
-            f"{', '.join(busy)}: a recovery works on it, nothing waits for you", remedy="wait until it asks for you"
-        )
-    for start in range(0, len(found), MAX_OPERATIONS // 3 - 1):
-        group = found[start : start + MAX_OPERATIONS // 3 - 1]
-        writes = [cas(node.key(APPROVAL), approval, node.index(APPROVAL)) for node in group]
-        commit(store, [*map(still_registered, group), *writes, *map(lock_free, group), wake()])
-    waiting = {str(node.name): _waits_at(view, node) for node in found}
+        raise _nothing_to_approve(busy, well, clock)
+    at_once = MAX_OPERATIONS // 4 - 1
+    for start in range(0, len(found), at_once):
+        group = found[start : start + at_once]
+        proofs = [proof for node, there in group for proof in (still_registered(node), lock_free(node), there)]
+        writes = [cas(node.key(APPROVAL), approval, node.index(APPROVAL)) for node, _ in group]
+        commit(store, [*proofs, *writes, wake()])
+    waiting = {str(node.name): _waits_at(view, node) for node, _ in found}
     still = {name: gate for name, gate in waiting.items() if gate and gate not in gates}
-    return Approved(tuple(node.name for node in found), tuple(gates), until, still, busy)
+    return Approved(
+        tuple(waiting),
+        tuple(gates),
+        until,
+        still,
+        worked_on=tuple(node.name for node in busy),
+        well=tuple(node.name for node in well),
+    )
 
 
 def pause(store: Store, clock: Clock, *, by: str, why: str = "") -> tuple[Pause, bool]:
@@ -250,22 +271,39 @@ def _waiting_for_a_receipt(view: ClusterView, node: ComputeNode) -> tuple[OpenIn
     return opened, incident
 
 
+def _occasion(view: ClusterView, node: ComputeNode) -> Operation | None:
+    """Return the proof that what an approval of the node is for is there still; None where nothing is."""
+    opened = view.incidents.get(node.name)
+    if node.failed:
+        return _as_read(node, FAILED)
+    if opened:
+        return unchanged(open_incident(node.name), opened.index)
+    return _as_read(node, NUMBER_FAILS) if node.number_fails else None
+
+
+def _nothing_to_approve(busy: Sequence[ComputeNode], well: Sequence[ComputeNode], clock: Clock) -> Refused:
+    if not well:
+        names = ", ".join(node.name for node in busy)
+        return Refused(f"{names}: a recovery works on it, nothing waits for you", remedy="wait until it asks for you")
+    names = ", ".join(node.name for node in well)
+    why = f"{names}: there is no failure to approve: number_fails is 0, and no incident is open"
+    if planned := [node.name for node in well if node.maintained(clock.now())]:
+        return Refused(why, remedy=f"in a maintenance nothing counts: `nova-ha node maintenance {planned[0]} --end`")
+    return Refused(why, remedy="approve it once it fails: `nova-ha status` shows it")
+
+
 def _waits_at(view: ClusterView, node: ComputeNode) -> Gate | None:
     incident = view.incident(node.name)
     return incident.gate if incident and incident.state is IncidentState.NEEDS_OPERATOR else None
 
 
 def _retry_approval(clock: Clock, node: ComputeNode, by: str) -> Approval:
-    """Return the approval that a retry is: it adds to one that is in force, and never shortens it."""
-    present = node.approval
-    given = present.gates if present and clock.now() < present.until else ()
-    until = clock.now() + DEFAULT_APPROVAL
-    return Approval(
-        by,
-        "node retry",
-        max(until, present.until) if present and given else until,
-        tuple(dict.fromkeys((*given, *RETRY_LETS_PASS))),
-    )
+    """Return the approval that a retry is. What is in force goes on beside it, each gate by its author to its end."""
+    now = clock.now()
+    until = now + DEFAULT_APPROVAL
+    present = [permit for permit in (node.approval.permits if node.approval else ()) if permit.lasts(now)]
+    kept = tuple(p for p in present if p.gate not in RETRY_LETS_PASS or p.lasts(until))
+    return Approval(by, "node retry", until, RETRY_LETS_PASS, kept)
 
 
 def _future(clock: Clock, until: datetime, what: str) -> datetime:

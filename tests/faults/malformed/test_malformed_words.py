@@ -14,6 +14,7 @@ from kit.fakes.values import NOW
 from nova_ha.cluster.gate import Gate, UnknownGate
 from nova_ha.cluster.incident import Receipt, ReceiptMethod, ServerProgress, Step
 from nova_ha.cluster.node import Approval, Maintenance, RuntimeConfig
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import PAUSED, closed_incident, compute_node, open_incident
 from nova_ha.probe.observation import Failing, Report
 
@@ -56,7 +57,7 @@ def _key(key: str, value: bytes) -> Callable[[BrokenCloud], None]:
 PLACES: dict[str, Callable[[BrokenCloud], None]] = {
     "reason": _incident(reason=NASTY),
     "driver": _incident(driver=NASTY, session=NASTY),
-    "approved": _incident(approved=(UnknownGate(NASTY),), approved_by=NASTY),
+    "permits": _incident(permits=(Permit(UnknownGate(NASTY), LATER, NASTY, NASTY),)),
     "votes": _incident(votes={NASTY: NASTY}),
     "receipt": _incident(receipt=Receipt(ReceiptMethod.OPERATOR, NASTY, NOW, NASTY, NASTY, until=LATER, why=NASTY)),
     "server": _incident(servers={NASTY: ServerProgress(NASTY, NASTY, host=NASTY, reason=NASTY, target=NASTY)}),
@@ -65,7 +66,9 @@ PLACES: dict[str, Callable[[BrokenCloud], None]] = {
     "maintenance": _key(compute_node(BROKEN, "config/maintenance"), Maintenance(LATER, NASTY, NASTY).to_kv()),
     "approval": _key(
         compute_node(BROKEN, "config/approval"),
-        Approval(NASTY, NASTY, LATER, (UnknownGate(NASTY), Gate.ANSWERS)).to_kv(),
+        Approval(
+            NASTY, NASTY, LATER, (UnknownGate(NASTY), Gate.ANSWERS), (Permit(Gate.LEFT, LATER, NASTY, NASTY),)
+        ).to_kv(),
     ),
     "runtime-config": _key(
         compute_node(BROKEN, "internal/runtime_config"),

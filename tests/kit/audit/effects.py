@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from kit.audit.incidents import Incident, incidents
-from kit.audit.keys import Holding, Keys, compute_node, ha_node
+from kit.audit.keys import Holding, Keys, compute_node, ha_node, moment_of, object_of, text_of
 from kit.audit.timeline import Timeline
 from kit.audit.trace import OPERATOR, NovaCall, Trace
 
@@ -38,6 +39,17 @@ class Effect:
     def earliest(self) -> datetime:
         """The first moment at which it can have been sent."""
         return self.since or self.at
+
+
+def _lasts(record: Mapping[str, Any], gate: str, moment: datetime) -> bool:
+    """True where an approval, or an incident, lets the gate pass at the moment: each permit has its own end."""
+    gates, permits = record.get("gates", []), record.get("permits", [])
+    ends = [record.get("until")] if isinstance(gates, list) and gate in gates else []
+    for permit in permits if isinstance(permits, list) else []:
+        if isinstance(permit, dict) and permit.get("gate") == gate:
+            ends.append(permit.get("until"))
+    moments = [moment_of(end) for end in ends]
+    return any(end is not None and moment < end for end in moments)
 
 
 class Story:
@@ -98,21 +110,26 @@ class Story:
         held = self.holding_at(effect.host, effect.at)
         return held is not None and held.name.startswith(OPERATORS_SESSIONS)
 
-    def approved(self, host: str, gate: str, incident: Incident) -> bool:
-        """True where an operator's approval of the gate was there before the incident ended, and after the last one.
+    def approved(self, gate: str, incident: Incident, effect: Effect) -> bool:
+        """True where an operator's approval of the gate was given for this failure, and had not ended at the effect.
 
-        Where Consul was not seen for a while, an approval may have come and gone: then the incident's own word
-        counts.
+        It was there before the effect, after the last incident, and the host was not counted well in between. Where
+        Consul was not seen for a while, an approval may have come and gone: then the incident's own word counts.
         """
-        until = incident.ended() or self.trace.ended
+        host, looked = incident.node, effect.earliest - timedelta(seconds=self.cluster.reaction_s)
         before = [other.ended() for other in self.of(host) if other.opened < incident.opened]
         since = max((moment for moment in before if moment), default=None)
         for change in self.keys.changes(compute_node(host, "config/approval")):
-            named = change.value is not None and f'"{gate}"'.encode() in change.value
-            if named and change.earliest <= until and (since is None or change.at >= since):
+            there = change.earliest <= effect.at and (since is None or change.at >= since)
+            given = there and _lasts(object_of(text_of(change)), gate, looked)
+            if given and not self._well_between(host, change.at, effect.earliest):
                 return True
         blind = [v for v in incident.all_versions if v.change.at - v.change.earliest > timedelta(seconds=2)]
-        return any(gate in v.record.get("approved", []) and v.record.get("approved_by") for v in blind)
+        return any(_lasts(version.record, gate, looked) for version in blind)
+
+    def _well_between(self, host: str, since: datetime, until: datetime) -> bool:
+        counts = self.keys.changes(compute_node(host, "internal/number_fails"))
+        return any(text_of(c) == "0" and since < c.earliest and c.at < until for c in counts)
 
     def node_of(self, nova_host: str) -> str:
         """Return the node that Nova knows by this name."""

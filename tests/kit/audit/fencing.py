@@ -21,7 +21,7 @@ def storm(trace: Trace) -> list[Violation]:
     for incident, effect in fenced:
         together = {other.node for other, _ in fenced if _counts_for(story, other, incident)}
         limit = story.keys.storm_limit(incident.opened)
-        if len(together) > limit and not story.approved(incident.node, "max-failed", incident):
+        if len(together) > limit and not story.approved("max-failed", incident, effect):
             words = f"it was fenced, with {len(together)} hosts together in the window, and {limit} are allowed"
             found.append(Violation("I3", effect.at, incident.node, f"{words}: {', '.join(sorted(together))}"))
     return [*found, *_without_incident(story)]
@@ -66,7 +66,7 @@ def _unagreed(story: Story, effect: Effect) -> Iterator[str]:
     if not any(map(is_true, failed)):
         yield "its power was cut, and status/failed was not True"
     incident = story.incident_at(effect.host, effect.at)
-    if "reports" not in story.cluster.sources or (incident and story.approved(effect.host, "answers", incident)):
+    if "reports" not in story.cluster.sources or (incident and story.approved("answers", incident, effect)):
         return
     held = story.holding_at(effect.host, effect.at)
     since = (held.began if held else effect.at) - timedelta(seconds=reaction_s)
@@ -127,10 +127,10 @@ def never_fenced(trace: Trace) -> list[Violation]:
 
 
 def _spared(story: Story, effect: Effect) -> Iterator[str]:
-    host, incident = effect.host, story.incident_at(effect.host, effect.at)
+    incident = story.incident_at(effect.host, effect.at)
     checks = {"maintenance": _maintained, "answers": _answered, "own-host": _own}
     for gate, why in checks.items():
-        approved = incident is not None and story.approved(host, gate, incident)
+        approved = incident is not None and story.approved(gate, incident, effect)
         if not approved and (words := why(story, effect)):
             yield f"its power was cut, {words}, and no approval named {gate}"
 

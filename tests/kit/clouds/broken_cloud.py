@@ -25,6 +25,7 @@ from nova_ha.cluster.incident import (
     Step,
 )
 from nova_ha.cluster.node import Approval, Maintenance, Pause
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Entry
@@ -47,7 +48,7 @@ MORE_LEAVES = {
     "config/bmc/driver": b"ipmi",
     "config/bmc/tls": b"verify",
     "config/maintenance": Maintenance(NOW, "bob", "over").to_kv(),
-    "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,)).to_kv(),
+    "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,), (Permit(Gate.LEFT, NOW, "bob"),)).to_kv(),
     "general/": b"",
 }
 
@@ -65,8 +66,7 @@ def a_whole_incident(node: str = BROKEN) -> Incident:
         service_seen=NOW,
         before=IncidentState.EVACUATING,
         reason="so it was seen",
-        approved=(Gate.ANSWERS,),
-        approved_by="ann",
+        permits=(Permit(Gate.ANSWERS, NOW, "ann", "looked at it"),),
         votes={"ha-1": "3x failing"},
         receipt=Receipt(
             ReceiptMethod.BMC, "ha-2", NOW, "127.0.0.1:623", "guid-c1", (Reading(NOW, "off"),), NOW, "seen"

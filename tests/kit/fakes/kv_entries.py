@@ -18,6 +18,7 @@ from nova_ha.cluster.incident import (
     Step,
 )
 from nova_ha.cluster.node import Approval, Maintenance, Pause, RuntimeConfig
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import compute_node, ha_node
 from nova_ha.consul.transaction import Entry
 
@@ -73,7 +74,15 @@ runtime_configs = st.builds(
 )
 maintenances = st.builds(Maintenance, until=stamps, by=some_word, why=words)
 gates = st.one_of(st.sampled_from(Gate), words.map(gate_named))
-approvals = st.builds(Approval, by=some_word, why=words, until=stamps, gates=st.lists(gates, max_size=3).map(tuple))
+permits = st.lists(st.builds(Permit, gate=gates, until=maybe_stamps, by=words, why=words), max_size=3).map(tuple)
+approvals = st.builds(
+    Approval,
+    by=some_word,
+    why=words,
+    until=stamps,
+    gates=st.lists(gates, max_size=3).map(tuple),
+    kept=permits,
+)
 pauses = st.builds(Pause, by=some_word, why=words, since=words)
 
 states = st.sampled_from(IncidentState)
@@ -119,8 +128,7 @@ incidents = st.builds(
     reason=words,
     cause=st.none() | st.sampled_from(Cause),
     asked=st.dictionaries(gates, st.integers(0, 99), max_size=3),
-    approved=st.lists(gates, max_size=3).map(tuple),
-    approved_by=words,
+    permits=permits,
     votes=st.dictionaries(words, words, max_size=3),
     receipt=st.none() | receipts,
     servers=st.dictionaries(words, progress, max_size=3),

@@ -33,8 +33,8 @@ def also_fenced(run: Handmade, node: str, seconds: float, **fields: Any) -> None
     run.add(Answering(at(seconds - 3), node, False), PowerCommand(at(seconds + 1), node, "off", "ha-2"))
 
 
-def approve(run: Handmade, seconds: float, node: str, gate: str) -> None:
-    value = {"by": "ann", "why": "", "until": stamp(3600), "gates": [gate]}
+def approve(run: Handmade, seconds: float, node: str, gate: str, until: float = 3600, **more: Any) -> None:
+    value = {"by": "ann", "why": "", "until": stamp(until), "gates": [gate], **more}
     run.put(seconds, f"compute_nodes/{node}/config/approval", json.dumps(value))
 
 
@@ -66,6 +66,51 @@ def test_the_approval_of_another_gate_is_no_approval(run: Handmade) -> None:
     approve(run, 45, "c3", "repeat")
     also_fenced(run, "c3", 50)
     assert len(run.sentences("I3")) == 1
+
+
+@pytest.mark.fault(47)
+def test_an_approval_that_ended_before_the_fence_is_no_approval(run: Handmade) -> None:
+    also_fenced(run, "c2", 30)
+    approve(run, 45, "c3", "max-failed", until=50.5)
+    also_fenced(run, "c3", 50)
+    assert len(run.sentences("I3")) == 1
+
+
+@pytest.mark.fault(47)
+def test_an_approval_that_was_given_for_the_failure_before_is_no_approval(run: Handmade) -> None:
+    also_fenced(run, "c2", 30)
+    approve(run, 45, "c3", "max-failed")
+    for seconds, number in ((44, "2"), (46, "0"), (48, "3")):
+        run.put(seconds, "compute_nodes/c3/internal/number_fails", number)
+    also_fenced(run, "c3", 50)
+    assert len(run.sentences("I3")) == 1
+
+
+@pytest.mark.parametrize(("until", "breaches"), [(49, 1), (60, 0)])
+def test_what_a_retry_has_kept_of_an_approval_has_its_own_end(run: Handmade, until: float, breaches: int) -> None:
+    also_fenced(run, "c2", 30)
+    kept = {"gate": "max-failed", "until": stamp(until), "by": "bob"}
+    approve(run, 45, "c3", "repeat", permits=[kept])
+    also_fenced(run, "c3", 50)
+    assert len(run.sentences("I3")) == breaches
+
+
+@pytest.mark.parametrize(
+    ("record", "breaches"),
+    [
+        ({"permits": [{"gate": "max-failed", "until": stamp(60), "by": "ann"}]}, 0),
+        ({"permits": [{"gate": "max-failed", "until": stamp(40), "by": "ann"}]}, 1),
+        ({"approved": ["max-failed"], "approved_by": "ann"}, 1),
+    ],
+    ids=["lasts", "ended", "without an end"],
+)
+def test_where_consul_was_not_seen_the_incidents_own_permits_count_until_they_end(
+    run: Handmade, record: dict[str, Any], breaches: int
+) -> None:
+    also_fenced(run, "c2", 30)
+    also_fenced(run, "c3", 50, **record)
+    run.change(KVChange, lambda row: row.key.endswith("incidents/open/c3"), since=at(40))
+    assert len(run.sentences("I3")) == breaches
 
 
 def test_what_is_over_and_older_than_the_window_does_not_count(run: Handmade) -> None:
@@ -208,6 +253,15 @@ def test_an_approval_that_names_it_lets_it_pass(run: Handmade, gate: str) -> Non
     approve(run, 19, "c1", gate)
     [left] = run.sentences("I5")
     assert gate not in left.split("no approval named ")[1]
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("gate", ["maintenance", "answers"])
+def test_one_that_has_ended_lets_nothing_pass(run: Handmade, gate: str) -> None:
+    run.put(3, MAINTENANCE, json.dumps({"until": stamp(3600), "by": "bob"}))
+    run.add(Answering(at(19), "c1", True))
+    approve(run, 19, "c1", gate, until=20)
+    assert len(run.sentences("I5")) == 2
 
 
 def test_the_approval_of_an_incident_before_this_one_serves_no_more(run: Handmade) -> None:

@@ -18,6 +18,11 @@ def a_driver_takes(world: World, node: str) -> None:
     world.store.consul.commit([lock(compute_node(node, "internal/.lock"), session)])
 
 
+def fails(world: World, *names: str) -> None:
+    for name in names:
+        world.store.put(compute_node(name, "internal/number_fails"), "3")
+
+
 def test_an_approval_for_a_node_that_is_worked_on_is_refused_and_nothing_is_left(
     nova_ha: Operator, world: World
 ) -> None:
@@ -29,6 +34,7 @@ def test_an_approval_for_a_node_that_is_worked_on_is_refused_and_nothing_is_left
 
 
 def test_of_several_nodes_those_that_wait_get_it(nova_ha: Operator, world: World) -> None:
+    fails(world, "c2")
     a_driver_takes(world, "c1")
     said = nova_ha.well("approve", "c1", "c2")
     assert said.out.startswith("c2: ")
@@ -40,6 +46,8 @@ def test_of_several_nodes_those_that_wait_get_it(nova_ha: Operator, world: World
 def test_a_driver_that_comes_in_between_gets_no_approval_for_the_next_incident(
     nova_ha: Operator, world: World
 ) -> None:
+    fails(world, "c1")
+
     def claim(_: Sequence[Operation]) -> None:
         world.store.before = None
         a_driver_takes(world, "c1")
@@ -51,6 +59,7 @@ def test_a_driver_that_comes_in_between_gets_no_approval_for_the_next_incident(
 
 def test_sixty_nodes_are_approved_in_as_many_transactions_as_it_takes(capsys: pytest.CaptureFixture[str]) -> None:
     world = World(compute=60)
+    fails(world, *world.names)
     nova_ha = Operator(world, capsys)
     nova_ha.well("approve", *world.names)
     assert all(world.store.value(compute_node(name, "config/approval")) for name in world.names)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from kit.fakes.typing_operator import Operator
 from kit.fakes.world import World
+from nova_ha.cli.views import closed_gates
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import ReceiptMethod
 from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
 from nova_ha.cluster.view import read_view
-from nova_ha.errors import ExitCode
+from nova_ha.errors import ConfigError, ExitCode
 from nova_ha.recovery import this_agent
+from nova_ha.recovery.driver_clients import DriverClients
 
 
 def waits_at(world: World, gate: Gate) -> bool:
@@ -21,6 +24,8 @@ def waits_at(world: World, gate: Gate) -> bool:
 
 
 def test_an_approval_names_the_default_gates_and_who_gave_it(nova_ha: Operator, world: World) -> None:
+    for name in ("c1", "c2"):
+        world.store.put(compute_node(name, "internal/number_fails"), "1")
     ran = nova_ha.well("approve", "c1", "c2", "--by", "ann", "--why", "rack 3", "--for", "30m")
     assert "c1, c2: max-failed, repeat, approval may pass until 2030-01-01 12:30:00 UTC" in ran.out
     value = json.loads(world.store.value(compute_node("c1", "config/approval")) or "")
@@ -34,7 +39,73 @@ def test_an_approval_that_does_not_open_the_gate_says_so_on_standard_error(nova_
     ran = nova_ha.well("approve", "c1")
     assert "c1 still waits at answers" in ran.err
     assert "nova-ha approve c1 --gate answers" in ran.err
+    world.hang("c1")
     assert nova_ha.well("approve", "c1", "--gate", "answers").err == ""
+
+
+def test_an_approval_says_of_all_closed_gates_which_of_them_it_lets_pass(nova_ha: Operator, world: World) -> None:
+    """And not only of the one that the incident waits at: the next one would stop it as well."""
+    world.hang("c1")
+    world.revive("c1")
+    world.recover()
+    nova_ha.well("config", "set", "recovery/mode", "approve")
+    nova_ha.well("node", "maintenance", "c1", "--by", "bob")
+    ran = nova_ha.well("approve", "c1", "--gate", "answers", "--gate", "maintenance")
+    closed = "maintenance, answers, approval, nova-reports"
+    assert f"c1: closed now: {closed}; passes: maintenance, answers" in ran.out
+    notes = [line for line in ran.err.splitlines() if line.startswith("Note: c1: closed too, and not let pass: ")]
+    assert [line.split(" (")[0].rpartition(" ")[2] for line in notes] == ["approval", "nova-reports"]
+    assert "recovery/mode is approve" in notes[0]
+    assert "`nova-ha approve c1 --gate nova-reports`" in notes[1]
+    everything = [f"--gate={gate}" for gate in ("answers", "maintenance", "approval", "nova-reports")]
+    assert nova_ha.well("approve", "c1", *everything).err == ""
+    assert world.recover()["c1"].outcome == "finished"
+
+
+def test_an_approval_of_a_host_that_is_held_says_what_holds_it_now_and_what_would_then(
+    nova_ha: Operator, world: World
+) -> None:
+    world.hang("c1", "c2", "c3", failed=False)
+    world.store.put(compute_node("c1", "internal/number_fails"), "3")
+    world.nova.disable("id-c1", "disks are being changed")
+    ran = nova_ha.well("approve", "c1")
+    assert "c1: closed now: max-failed, disabled-by-other; passes: max-failed" in ran.out
+    assert "Note: c1: closed too, and not let pass: disabled-by-other (its nova-compute was disabled" in ran.err
+
+
+def test_an_approval_of_many_hosts_does_not_wait_for_a_look_at_each(
+    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in world.names:
+        world.store.put(compute_node(name, "internal/number_fails"), "1")
+    monkeypatch.setattr(closed_gates, "MOST_LOOKED_AT", 3)
+    nova_ha.clients = replace(nova_ha.clients, recovery=None)  # type: ignore[arg-type]
+    ran = nova_ha.well("approve", *world.names)
+    assert "Note: not every gate was looked at: `nova-ha plan NODE`" in ran.err
+
+
+def test_an_approval_is_given_where_nova_and_the_agent_cannot_be_asked(nova_ha: Operator, world: World) -> None:
+    world.store.put(compute_node("c1", "internal/number_fails"), "1")
+
+    def away() -> DriverClients:
+        raise ConfigError("no agent here")
+
+    nova_ha.clients = replace(nova_ha.clients, recovery=away)
+    assert "Note: not every gate was looked at: no agent here" in nova_ha.well("approve", "c1").err
+    assert world.store.value(compute_node("c1", "config/approval"))
+
+
+@pytest.mark.fault(47)
+def test_an_approval_of_a_host_that_is_well_is_refused_with_what_to_do(nova_ha: Operator, world: World) -> None:
+    refused = nova_ha("approve", "c1")
+    assert refused.code == ExitCode.REFUSED
+    assert "c1: there is no failure to approve: number_fails is 0, and no incident is open" in refused.err
+    assert "approve it once it fails" in refused.err
+    assert world.store.value(compute_node("c1", "config/approval")) is None
+    world.store.put(compute_node("c2", "internal/number_fails"), "1")
+    ran = nova_ha.well("approve", "c1", "c2")
+    assert ran.out.startswith("c2: ")
+    assert "Note: c1: there is no failure to approve: nothing was approved" in ran.err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from nova_ha.cli.views.history import lines, spent, took
 from nova_ha.cli.views.metrics import Figure, Sample, text
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Step
-from nova_ha.cluster.schema import compute_node
+from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import VMState
 from nova_ha.recovery.findings import look
@@ -209,8 +210,8 @@ def test_a_plan_shows_the_gates_that_the_decision_goes_through_in_order(nova_ha:
 
 def test_a_plan_shows_what_an_approval_lets_pass(nova_ha: Operator, world: World) -> None:
     nova_ha.well("config", "set", "recovery/mode", "approve")
-    nova_ha.well("approve", "c1", "--by", "ann")
     world.hang("c1")
+    nova_ha.well("approve", "c1", "--by", "ann")
     gates, values = plan(nova_ha)
     assert gates["approval"] == "approved by ann"
     assert values["verdict"] == "It would be claimed now"
@@ -273,3 +274,70 @@ def test_each_metric_is_declared_once(nova_ha: Operator) -> None:
 
 def test_labels_are_escaped() -> None:
     assert text([Figure("m", "help", [Sample(0.5, (("node", 'a"\\\n'),))])]).endswith('m{node="a\\"\\\\\\n"} 0.500\n')
+
+
+# --- who lets what pass, until when ---
+
+
+def approved(nova_ha: Operator, world: World) -> str:
+    """c1 waits for its BMC; ann has let two gates pass for ten minutes. Returns when that ends."""
+    world.bmcs["c1"].away = True
+    world.hang("c1")
+    until = to_stamp(world.clock.now() + timedelta(minutes=10))
+    gates = ("--gate", "answers", "--gate", "left")
+    nova_ha.well("approve", "c1", *gates, "--for", "10m", "--by", "ann", "--why", "seen it")
+    world.recover()
+    return until
+
+
+def test_every_report_says_who_lets_what_pass_until_when(nova_ha: Operator, world: World) -> None:
+    until = approved(nova_ha, world)
+    words = f"ann lets answers, left pass until {until}"
+    assert words in nova_ha.well("status").out
+    assert words in nova_ha.well("explain", "c1").out
+    assert f"Approved by ann until {until}: answers, left (seen it)" in nova_ha.well("history", "c1").out
+    kept = {"by": "ann", "why": "seen it", "until": until}
+    values = [{**kept, "gate": gate, "lasts": True} for gate in ("answers", "left")]
+    nodes = {node["name"]: node for node in nova_ha.well("status", "--json").values["compute_nodes"]}
+    assert nodes["c1"]["permits"] == values
+    assert nodes["c2"]["permits"] == []
+    assert nova_ha.well("explain", "c1", "--json").values["permits"] == values
+    history = nova_ha.well("history", "c1", "--json").values
+    assert history["permits"] == [{**kept, "gate": gate} for gate in ("answers", "left")]
+    world.silent.pop("c1")
+    [answers] = [gate for gate in plan(nova_ha)[1]["gates"] if gate["gate"] == "answers"]  # type: ignore[attr-defined]
+    assert (answers["approved_by"], answers["approved_until"]) == ("ann", until)
+
+
+def test_every_report_says_what_has_ended(nova_ha: Operator, world: World) -> None:
+    until = approved(nova_ha, world)
+    world.clock.sleep(600)
+    world.silent.pop("c1")
+    words = f"ann let answers, left pass until {until}: that has ended"
+    assert words in nova_ha.well("status").out
+    assert words in nova_ha.well("explain", "c1").out
+    assert f"ann let it pass until {until}: that has ended" in nova_ha.well("plan", "c1").out
+    [node] = [n for n in nova_ha.well("status", "--json").values["compute_nodes"] if n["name"] == "c1"]
+    assert {permit["lasts"] for permit in node["permits"]} == {False}
+
+
+def test_a_record_of_an_older_release_is_told_as_one_whose_permits_have_ended(
+    nova_ha: Operator, world: World
+) -> None:
+    approved(nova_ha, world)
+    record = json.loads(world.store.value(open_incident("c1")) or "")
+    del record["permits"]
+    old = {**record, "approved": ["answers", "of-tomorrow"], "approved_by": "ann"}
+    world.store.put(open_incident("c1"), json.dumps(old))
+    words = "ann let answers, of-tomorrow pass, without an end that is recorded: that counts no longer"
+    assert words in nova_ha.well("status").out
+    line = "Approved by ann without an end that is recorded, so it counts no longer: answers, of-tomorrow"
+    assert line in nova_ha.well("history", "c1").out
+
+
+def test_an_approval_that_nobody_has_taken_yet_is_told_as_well(nova_ha: Operator, world: World) -> None:
+    world.hang("c1", failed=False)
+    world.store.put(compute_node("c1", "internal/number_fails"), "2")
+    nova_ha.well("approve", "c1", "--by", "ann", "--gate", "left")
+    until = to_stamp(world.clock.now() + timedelta(hours=1))
+    assert f"ann lets left pass until {until}" in nova_ha.well("status").out

@@ -11,6 +11,7 @@ from nova_ha.cli.views.history import lines
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate, Trait, UnknownGate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import Approval
+from nova_ha.cluster.permit import Permit
 
 OF_TOMORROW = UnknownGate("too-hot")
 
@@ -41,11 +42,13 @@ def test_a_gate_of_a_newer_version_is_kept_in_an_approval_and_lets_nothing_pass(
 
 
 def test_a_gate_of_a_newer_version_is_kept_in_an_incident_and_shown() -> None:
-    incident = an_incident(approved=(Gate.REPEAT, OF_TOMORROW), approved_by="ann")
+    until = NOW + timedelta(hours=1)
+    incident = an_incident(permits=(Permit(Gate.REPEAT, until, "ann"), Permit(OF_TOMORROW, until, "ann")))
     again = Incident.from_kv(incident.to_kv())
-    assert again.approved == incident.approved
-    assert json.loads(again.to_kv())["approved"] == ["repeat", "too-hot"]
-    assert "Approved by ann: repeat, too-hot" in list(lines(again, NOW + timedelta(hours=1)))
+    assert again.permits == incident.permits
+    assert [permit["gate"] for permit in json.loads(again.to_kv())["permits"]] == ["repeat", "too-hot"]
+    assert [gate for gate in Gate if again.lets_pass(gate, NOW)] == [Gate.REPEAT]
+    assert "Approved by ann until 2030-01-01T13:00:00.000Z: repeat, too-hot" in list(lines(again, until))
 
 
 def test_a_cause_of_a_newer_version_makes_no_incident_unreadable() -> None:

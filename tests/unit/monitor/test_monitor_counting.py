@@ -212,6 +212,56 @@ def test_an_approval_that_is_taken_back_meanwhile_lets_nothing_pass() -> None:
     assert set(summary.held) == {"c1", "c2"}
 
 
+@pytest.mark.fault(47)
+def test_an_approval_ends_in_one_transaction_with_the_failure_that_it_was_given_for() -> None:
+    store = a_cluster({"c1": [2, 2, 2], "c2": [2, 2, 2]})
+    count_failures(store, CLOCK)
+    for name in ("c1", "c2"):
+        store.put(compute_node(name, FOUND), an_approval(Gate.MAX_FAILED).to_kv())
+    store.commits.clear()
+    report(store, {"c1": [0, 0, 0], "c2": [1, 1, 1]})
+    count_failures(store, CLOCK)
+    [operations] = store.commits
+    assert ("delete-cas", compute_node("c1", FOUND)) in {(o.verb, o.key) for o in operations}
+    assert (fails_of(store, "c1"), store.value(compute_node("c1", FOUND))) == (0, None)
+    assert (fails_of(store, "c2"), store.value(compute_node("c2", FOUND)) is None) == (1, False)
+
+
+@pytest.mark.fault(15)
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("before", [True, False])
+def test_an_approval_that_comes_or_changes_while_its_failure_ends_ends_with_it(before: bool) -> None:
+    store = a_cluster({"c1": [2, 2, 2]})
+    count_failures(store, CLOCK)
+    if before:
+        store.put(compute_node("c1", FOUND), an_approval(Gate.REPEAT).to_kv())
+    report(store, {"c1": [0, 0, 0]})
+    interfere(store, (compute_node("c1", FOUND), an_approval(Gate.MAX_FAILED).to_kv().decode()))
+    count_failures(store, CLOCK)
+    assert (fails_of(store, "c1"), store.value(compute_node("c1", FOUND))) == (0, None)
+
+
+def test_two_hundred_failures_that_end_with_their_approvals_stay_within_consuls_limit() -> None:
+    names = [f"c{n}" for n in range(200)]
+    store = a_cluster({name: [2, 2, 2] for name in names})
+    count_failures(store, CLOCK)
+    for name in names[:100]:
+        store.put(compute_node(name, FOUND), an_approval(Gate.MAX_FAILED).to_kv())
+    store.commits.clear()
+    report(store, {name: [0, 0, 0] for name in names})
+    count_failures(store, CLOCK)
+    assert len(store.commits) <= 10
+    assert all(len(operations) <= MAX_OPERATIONS for operations in store.commits)
+    assert all((fails_of(store, name), store.value(compute_node(name, FOUND))) == (0, None) for name in names)
+
+
+@pytest.mark.fault(47)
+def test_a_failing_node_whose_approval_has_ended_is_held() -> None:
+    store = a_cluster({name: [3, 3, 3] for name in ("c1", "c2", "c3")}, limit="2")
+    store.put(compute_node("c1", FOUND), an_approval(Gate.MAX_FAILED, ends_in_s=0).to_kv())
+    assert [refusal.gate for refusal in count_failures(store, CLOCK).held["c1"]] == [Gate.MAX_FAILED]
+
+
 def test_an_approval_that_was_not_needed_is_not_waited_for() -> None:
     store = a_cluster({"c1": [3, 3, 3]})
     interfere(store, (compute_node("c1", FOUND), an_approval(Gate.MAX_FAILED).to_kv().decode()))

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
-from kit.fakes.values import NOW, a_maintenance, a_node, a_view, a_waiting_incident, an_approval, an_incident
+from kit.fakes.values import (
+    NOW,
+    a_maintenance,
+    a_node,
+    a_past,
+    a_view,
+    a_waiting_incident,
+    an_approval,
+    an_incident,
+)
 from nova_ha.cluster.gate import Gate, Trait
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.node import Pause
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.reading import WORDS, GateReading, Judged, Then
 from nova_ha.cluster.view import OpenIncident
@@ -38,6 +48,9 @@ A_NEW_ONE = [
 ]
 ORPHAN = an_incident("c1", IncidentState.EVACUATING, receipt=RECEIPT)
 CANNOT_TELL = Sight(Answer.UNKNOWN, "too busy")
+
+
+MINUTE = timedelta(minutes=1)
 
 
 def read(found: Findings) -> list[GateReading]:
@@ -128,9 +141,51 @@ def test_who_lets_a_gate_pass_is_told_and_until_when() -> None:
     [found] = [r for r in read(findings({"approval": an_approval(G.APPROVAL)}, view=policy)) if r.gate is G.APPROVAL]
     assert (found.is_, found.open) == ("approved by ann", True)
     assert found.evidence == "recovery/mode is approve; ann lets it pass until 2030-01-01T13:00:00.000Z"
-    taken = an_incident("c1", IncidentState.CLAIMED, approved=(G.APPROVAL,), approved_by="bob")
+    taken = an_incident("c1", IncidentState.CLAIMED, permits=(Permit(G.APPROVAL, NOW + MINUTE, "bob"),))
     [found] = [r for r in read(findings(incidents=(taken,), view=policy)) if r.gate is G.APPROVAL]
-    assert found.evidence == "recovery/mode is approve; bob lets it pass"
+    assert found.evidence == "recovery/mode is approve; bob lets it pass until 2030-01-01T12:01:00.000Z"
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        (NOW, "bob let it pass until 2030-01-01T12:00:00.000Z: that has ended"),
+        (None, "bob let it pass, without an end that is recorded: that counts no longer"),
+    ],
+)
+def test_what_has_ended_lets_nothing_pass_inside_an_incident_and_is_told(until: datetime | None, words: str) -> None:
+    taken = an_incident("c1", IncidentState.CLAIMED, permits=(Permit(G.APPROVAL, until, "bob"),))
+    policy = {"policy": Policy(recovery_mode="approve")}
+    [found] = [r for r in read(findings(incidents=(taken,), view=policy)) if r.gate is G.APPROVAL]
+    assert found.shut
+    assert found.evidence == f"recovery/mode is approve; {words}"
+
+
+@pytest.mark.fault(25)
+@pytest.mark.fault(47)
+def test_a_permit_in_an_incident_ends_by_whichever_clock_is_ahead() -> None:
+    taken = an_incident("c1", IncidentState.CLAIMED, permits=(Permit(G.APPROVAL, NOW + MINUTE, "bob"),))
+    policy = {"policy": Policy(recovery_mode="approve")}
+    ahead = [replace(a_service(name), read_at=NOW + 2 * MINUTE) for name in ("c1", "ha-1")]
+    [found] = [r for r in read(findings(incidents=(taken,), view=policy, services=ahead)) if r.gate is G.APPROVAL]
+    assert found.shut
+    assert found.clocks is not None
+    assert found.clocks.ended == ("its approval",)
+
+
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("gate", [G.MAX_FAILED, G.REPEAT])
+@pytest.mark.parametrize("until", [NOW + MINUTE, NOW, None])
+def test_an_orphan_that_was_claimed_by_a_permit_is_judged_anew_once_that_has_ended(
+    gate: Gate, until: datetime | None
+) -> None:
+    """One that needed none counts already: it is not asked about again."""
+    past = tuple(a_past(f"c{n}", NOW) for n in (1, 2, 3, 4))
+    for permits in ((Permit(gate, until, "bob"),), ()):
+        orphan = an_incident("c1", IncidentState.FENCING, permits=permits)
+        found = [r for r in read(findings(incidents=(orphan,), view={"closed": past})) if r.gate is gate]
+        assert [r.shut for r in found] == ([True] if permits and until != NOW + MINUTE else [])
 
 
 # --- every gate has its row, its place and its words ---

@@ -74,6 +74,7 @@ def test_every_key_of_recoveries_and_of_an_operators_day_has_a_name_that_every_c
     recovered(world)
     operator.retry(world.store, world.clock, "c1", by="ann")
     world.recover()
+    world.store.put(compute_node("c2", "internal/number_fails"), "1")
     operator.approve(world.store, world.clock, ["c2"], by="ann")
     operator.pause(world.store, world.clock, by="ann")
     operator.resume(world.store)

@@ -13,12 +13,15 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import APPROVABLE, APPROVED_BY_DEFAULT, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
 from nova_ha.cluster.node import Approval
+from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import PAUSED, WAKE, compute_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import VMState
 from nova_ha.consul.transaction import Operation, lock
+from nova_ha.consul.values import MAX_OPERATIONS
 from nova_ha.errors import ConfigError, HAError, Refused, TryAgain
 from nova_ha.monitor.assess import assess
+from nova_ha.monitor.counting import count_failures
 from nova_ha.monitor.verdict import Count
 from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.operator import (
@@ -45,6 +48,12 @@ def given(world: World, incident: Incident | None = None, *, failed: bool = True
     world.store.put(compute_node("c1", "status/recovered"), str(incident is not None))
     if incident:
         world.store.put(open_incident("c1"), incident.to_kv())
+
+
+def fails(world: World, *names: str) -> None:
+    """The monitor counts failed intervals of these nodes."""
+    for name in names:
+        world.store.put(compute_node(name, "internal/number_fails"), "3")
 
 
 def hold_the_lock(world: World) -> None:
@@ -195,6 +204,7 @@ def test_what_would_have_ended_already_is_an_error(world: World, command: Callab
 
 
 def test_an_approval_names_the_default_gates_for_an_hour(world: World) -> None:
+    fails(world, "c1", "c2")
     done = approve(world.store, world.clock, ["c1", "c2", "c1"], by="ann", why="seen it")
     approval = read_view(world.store).compute_nodes["c2"].approval
     assert approval == Approval("ann", "seen it", NOW + HOUR, APPROVED_BY_DEFAULT)
@@ -202,6 +212,7 @@ def test_an_approval_names_the_default_gates_for_an_hour(world: World) -> None:
 
 
 def test_a_later_approval_replaces_the_first(world: World) -> None:
+    fails(world, "c1")
     approve(world.store, world.clock, ["c1"], by="ann")
     approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
     approval = read_view(world.store).compute_nodes["c1"].approval
@@ -224,9 +235,58 @@ def test_an_approval_says_which_gate_it_does_not_open(world: World) -> None:
 
 def test_a_hundred_nodes_are_approved_each_transaction_with_its_wake(world: World) -> None:
     big = World(compute=100)
+    fails(big, *big.names)
     approve(big.store, big.clock, big.names, by="ann")
     assert all(node.approval for node in read_view(big.store).compute_nodes.values())
     assert all(WAKE in {o.key for o in operations} for operations in big.store.commits)
+    assert all(len(operations) <= MAX_OPERATIONS for operations in big.store.commits)
+
+
+@pytest.mark.fault(47)
+def test_a_node_that_does_not_fail_is_not_approved_for_its_next_failure(world: World) -> None:
+    with pytest.raises(Refused, match="c1: there is no failure to approve") as caught:
+        approve(world.store, world.clock, ["c1"], by="ann")
+    assert caught.value.remedy
+    assert world.store.commits == []
+
+
+def test_of_several_nodes_those_that_fail_are_approved(world: World) -> None:
+    fails(world, "c2")
+    done = approve(world.store, world.clock, ["c1", "c2", "c3"], by="ann")
+    assert (done.nodes, done.well) == (("c2",), ("c1", "c3"))
+    assert [node.name for node in read_view(world.store).compute_nodes.values() if node.approval] == ["c2"]
+
+
+def test_a_node_in_maintenance_is_counted_again_before_it_is_approved(world: World) -> None:
+    maintenance(world.store, world.clock, "c1", until=NOW + HOUR, by="ann")
+    with pytest.raises(Refused) as caught:
+        approve(world.store, world.clock, ["c1"], by="ann")
+    assert "`nova-ha node maintenance c1 --end`" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize(
+    "case", ["fails", "failed", "incident"], ids=["its count grows", "it is failed", "its incident waits"]
+)
+def test_a_failure_that_is_there_in_whatever_way_is_approved(world: World, case: str) -> None:
+    if case == "fails":
+        fails(world, "c1")
+    else:
+        given(world, a_waiting_incident() if case == "incident" else None, failed=case == "failed")
+    assert approve(world.store, world.clock, ["c1"], by="ann").nodes == ("c1",)
+
+
+@pytest.mark.fault(47)
+def test_a_failure_that_ends_while_it_is_approved_takes_no_approval_with_it(world: World) -> None:
+    fails(world, "c1")
+
+    def well_again(_: Sequence[Operation]) -> None:
+        world.store.before = None
+        count_failures(world.store, world.clock)
+
+    world.store.before = well_again
+    with pytest.raises(TryAgain, match="number_fails"):
+        approve(world.store, world.clock, ["c1"], by="ann")
+    assert read_view(world.store).compute_nodes["c1"].approval is None
 
 
 # --- pause and resume ---
@@ -386,17 +446,34 @@ def test_a_retry_can_be_repeated(world: World) -> None:
     assert len(world.closed("c1")) == 1
 
 
-def test_a_retry_is_an_approval_of_one_more_incident_and_keeps_what_was_approved(world: World) -> None:
+@pytest.mark.parametrize("bobs", [timedelta(minutes=10), 5 * HOUR])
+def test_a_retry_is_an_approval_of_one_more_incident_and_keeps_what_was_approved(
+    world: World, bobs: timedelta
+) -> None:
     given(world, a_waiting_incident(gate=Gate.NOT_OFF))
-    until = world.clock.now() + 5 * HOUR
-    approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS], until=until)
-    retry(world.store, world.clock, "c1", by="ann")
+    until = world.clock.now() + bobs
+    approve(world.store, world.clock, ["c1"], by="bob", why="seen", gates=[Gate.ANSWERS], until=until)
+    for _ in range(2):
+        retry(world.store, world.clock, "c1", by="ann")
     approval = read_view(world.store).compute_nodes["c1"].approval
     assert approval is not None
-    assert approval.gates == (Gate.ANSWERS, Gate.REPEAT, Gate.APPROVAL)
-    assert approval.until == until
+    own = [Permit(gate, world.clock.now() + HOUR, "ann", "node retry") for gate in (Gate.REPEAT, Gate.APPROVAL)]
+    assert approval.permits == (*own, Permit(Gate.ANSWERS, until, "bob", "seen"))
 
 
+@pytest.mark.fault(47)
+def test_a_retry_does_not_prolong_what_another_operator_approved(world: World) -> None:
+    given(world, a_waiting_incident(gate=Gate.NOT_OFF))
+    soon = world.clock.now() + timedelta(minutes=10)
+    approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS], until=soon)
+    retry(world.store, world.clock, "c1", by="ann")
+    node = read_view(world.store).compute_nodes["c1"]
+    assert node.lets_pass(Gate.ANSWERS, soon - timedelta(seconds=1))
+    assert not node.lets_pass(Gate.ANSWERS, soon)
+    assert node.lets_pass(Gate.REPEAT, soon)
+
+
+@pytest.mark.fault(47)
 def test_an_approval_that_has_expired_is_not_revived_by_a_retry(world: World) -> None:
     given(world, a_waiting_incident(gate=Gate.NOT_OFF))
     approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
@@ -461,6 +538,8 @@ def test_no_answer_of_consul_is_passed_on_as_unknown(world: World, name: str) ->
 def test_a_node_that_was_removed_meanwhile_is_not_brought_back(
     world: World, command: Callable[[World], object]
 ) -> None:
+    fails(world, "c1")
+
     def removed(operations: Sequence[Operation]) -> None:
         world.store.before = None
         world.store.drop(compute_node("c1"))

@@ -30,7 +30,10 @@ def plan(clients: Clients, /, name: str, as_json: bool) -> None:
     say(f"{name}: {values['duty']}")
     say(values["verdict"])
     click.echo()
-    print_table(("gate", "is", "evidence", "what helps"), [list(gate.values()) for gate in values["gates"]])
+    cells = ("gate", "is", "evidence", "remedy")
+    print_table(
+        ("gate", "is", "evidence", "what helps"), [[gate[cell] for cell in cells] for gate in values["gates"]]
+    )
     click.echo()
     say(f"Fence: {values['fence']}")
     for host, room in values["targets"].items():

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 def explanation(clients: Clients, name: str) -> dict[str, Any]:
     """Return what there is to say, for JSON. Raises ConfigError where the node is not registered."""
+    from nova_ha.cli.views.permits import permits_values, permits_words
     from nova_ha.cli.views.remedies import remedy_in
     from nova_ha.cluster.duty import duty
+    from nova_ha.cluster.reading import permits_of
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
     from nova_ha.monitor.assess import assess
@@ -27,18 +29,21 @@ def explanation(clients: Clients, name: str) -> dict[str, Any]:
     votes = read_votes(store, view)
     readings = gates(view, votes, name, now)
     verdict = assess(view, votes, name, now)
+    shown = permits_words(permits_of(node, view.incident(name)), now)
     return {
         "node": name,
         "failed": node.failed,
         "number_fails": node.number_fails,
-        "words": f"{name}: {duty(view, name, now).words}. {in_words(view, verdict)}",
+        "words": f"{name}: {duty(view, name, now).words}. {in_words(view, verdict)}{shown and f'. {shown}'}",
         "votes": votes.of(name).in_words(),
+        "permits": permits_values(permits_of(node, view.incident(name)), now),
         "gates": [
             {
                 "gate": reading.gate.value,
                 "open": reading.open,
                 "evidence": reading.evidence,
                 "approved_by": reading.approved_by,
+                "approved_until": reading.approved_until,
                 "remedy": "" if reading.open else remedy_in(view, reading.gate, name),
             }
             for reading in readings

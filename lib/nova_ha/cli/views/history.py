@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 from nova_ha.cli.output import span, table_lines
+from nova_ha.cli.views.permits import permit_lines
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerState
 from nova_ha.printable import printable
@@ -69,8 +70,7 @@ def lines(incident: Incident, now: datetime) -> Iterator[str]:
         yield "\nThe observers' votes: " + printable(
             ", ".join(f"{name} {vote}" for name, vote in incident.votes.items())
         )
-    if incident.approved:
-        yield printable(f"Approved by {incident.approved_by}: {', '.join(gate.value for gate in incident.approved)}")
+    yield from map(printable, permit_lines(incident.permits))
     yield "\nSteps"
     steps = [(f"{s.at:%Y-%m-%d %H:%M:%S.%f}"[:-3], s.state.value, s.by, s.what) for s in incident.steps]
     yield from table_lines(("at (UTC)", "state", "by", "what"), steps)

@@ -118,6 +118,8 @@ def planned(clients: Clients, name: str) -> dict[str, Any]:
                 "gate": reading.gate.value,
                 "is": reading.is_,
                 "evidence": reading.evidence,
+                "approved_by": reading.approved_by,
+                "approved_until": reading.approved_until,
                 "remedy": remedy_in(view, reading.gate, name) if reading.shut else "",
             }
             for reading in readings(findings, node, incident)

@@ -59,9 +59,9 @@ REMEDIES: Mapping[Gate, str] = {
 }
 
 
-# Keys that a command of the operator writes, or removes, whatever is in them.
+# Keys that are removed, whatever is in them: the operator's own words.
 OPERATORS_OWN = {
-    APPROVAL: "`nova-ha approve {node}`",
+    APPROVAL: "`consul kv delete ha_cluster/compute_nodes/{node}/config/approval`",
     MAINTENANCE: "`nova-ha node maintenance {node} --end`",
 }
 

@@ -9,10 +9,13 @@ from typing import Any
 
 from nova_ha.cli.output import ago
 from nova_ha.cli.overview import Overview, observing
+from nova_ha.cli.views.permits import permits_values, permits_words
 from nova_ha.cli.views.remedies import mending
 from nova_ha.cli.views.standing import Condition, Standing, standings
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.node import HANode
+from nova_ha.cluster.permit import Permit
+from nova_ha.cluster.reading import permits_of
 from nova_ha.power import UNFENCEABLE
 
 NODE_HEADS = ("compute node", "state", "since", "what", "what helps")
@@ -96,7 +99,8 @@ def summary(found: Sequence[Standing]) -> str:
 
 
 def _row(look: Overview, standing: Standing) -> tuple[str, ...]:
-    words = [standing.words, _progress(look, standing.node), _fence_words(look, standing.node)]
+    permits = permits_words(_permits(look, standing.node), look.at)
+    words = [standing.words, _progress(look, standing.node), permits, _fence_words(look, standing.node)]
     since = ago(standing.since, look.at) if standing.since else ""
     return (
         standing.node,
@@ -105,6 +109,11 @@ def _row(look: Overview, standing: Standing) -> tuple[str, ...]:
         "; ".join(filter(None, words)),
         standing.remedy,
     )
+
+
+def _permits(look: Overview, name: str) -> Sequence[Permit]:
+    node, incident = look.view.compute_nodes.get(name), look.view.incident(name)
+    return permits_of(node, incident) if node else incident.permits if incident else ()
 
 
 def _progress(look: Overview, node: str) -> str:
@@ -169,6 +178,7 @@ def _node_values(look: Overview, standing: Standing) -> dict[str, Any]:
         "recovered": node.recovered if node else None,
         "number_fails": node.number_fails if node else None,
         "streaks": dict(look.votes.of(standing.node).streaks) if look.votes else None,
+        "permits": permits_values(_permits(look, standing.node), look.at),
         "cannot_be_fenced": dict((look.unfenceable or {}).get(standing.node, {})),
         "incident": {
             "started": incident.started,
