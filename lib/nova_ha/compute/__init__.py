@@ -145,10 +145,10 @@ class Compute(Protocol):
         """Enable the service."""
 
     def servers(self, host: str) -> Sequence[Server]:
-        """Return all servers of all projects on the host, through all pages."""
+        """Return all servers of all projects on the host, through all pages.
 
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        """Return the ids of all servers on the host, soft-deleted ones left out: much cheaper than `servers`."""
+        Raises NovaError where one of them is on another host: Nova drops the filter then, and says nothing.
+        """
 
     def server(self, server_id: ServerID) -> Server | None:
         """Return one server, or None where it no longer exists."""

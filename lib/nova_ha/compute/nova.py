@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from nova_ha.compute import Migration, Server, ServerID, ServiceReading, records
@@ -14,12 +14,11 @@ from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaErro
 
 Version = tuple[int, int]
 Query = Mapping[str, str | int]
+Item = TypeVar("Item")
 
 BINARY = "nova-compute"
 # A detailed server takes Nova some 10 ms: one page stays well within a call's time-out.
 SERVERS_PER_PAGE = 100
-# The most that Nova gives by default.
-IDS_PER_PAGE = 1000
 MIGRATIONS_PER_PAGE = 500
 LISTING_ATTEMPTS = 3
 MIGRATION_PAGES_FROM: Version = (2, 59)
@@ -78,13 +77,12 @@ class Nova:
         """
         self.service(host)
         query: Query = {"host": host, "all_tenants": 1, "soft_deleted": 1, "limit": SERVERS_PER_PAGE}
-        what = f"list the servers of {host}"
-        return [records.server(record) for record in self._listed(what, "/servers/detail", "servers", "id", query)]
-
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        query: Query = {"host": host, "all_tenants": 1, "limit": IDS_PER_PAGE}
-        listed = self._listed(f"list the servers of {host}", "/servers", "servers", "id", query)
-        return [ServerID(str(record["id"])) for record in listed]
+        return self._listed(
+            f"list the servers of {host}",
+            ("/servers/detail", "servers", "id"),
+            query,
+            lambda record: records.server_on(host, record),
+        )
 
     def server(self, server_id: ServerID) -> Server | None:
         try:
@@ -97,9 +95,8 @@ class Nova:
         """As the Protocol says. Nova forgets those of a server that was deleted."""
         pages: Query = {"limit": MIGRATIONS_PER_PAGE} if self.microversion >= MIGRATION_PAGES_FROM else {}
         query: Query = {"source_compute": host, "migration_type": "evacuation", **pages}
-        what = f"list the evacuations of {host}"
-        listed = self._listed(what, "/os-migrations", "migrations", "uuid", query)
-        return newest_first([records.migration(record) for record in listed])
+        what, where = f"list the evacuations of {host}", ("/os-migrations", "migrations", "uuid")
+        return newest_first(self._listed(what, where, query, records.migration))
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """As the Protocol says, and NoSuchHost where Nova knows the server and not the target."""
@@ -146,21 +143,31 @@ class Nova:
     ) -> AbstractContextManager[None]:
         return asking(what, self.call_timeout_s, refusals)
 
-    def _listed(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
-        """Return all records. Where Nova forgets a marker meanwhile, the listing begins again."""
+    def _listed(
+        self, what: str, where: tuple[str, str, str], query: Query, read: Callable[[records.Record], Item]
+    ) -> Sequence[Item]:
+        """Return all records as they are read. Where Nova forgets a marker meanwhile, the listing begins again.
+
+        `where` is the path, the name of the list in the answer, and the field that is a record's marker.
+        """
         for _ in range(LISTING_ATTEMPTS - 1):
             try:
-                return self._pages(what, path, key, marker, query)
+                return self._pages(what, where, query, read)
             except MarkerGone:
                 continue
-        return self._pages(what, path, key, marker, query)
+        return self._pages(what, where, query, read)
 
-    def _pages(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
-        found, more = self._page(what, path, key, query)
+    def _pages(
+        self, what: str, where: tuple[str, str, str], query: Query, read: Callable[[records.Record], Item]
+    ) -> Sequence[Item]:
+        """Return what is read of all pages. Each page is read as it comes: what it raises ends the listing there."""
+        path, key, marker = where
+        page, more = self._page(what, path, key, query)
+        found = [read(record) for record in page]
         while more:
-            after = str(found[-1][marker])
+            after = str(page[-1][marker])
             page, more = self._page(what, path, key, {**query, "marker": after})
-            found += page
+            found += [read(record) for record in page]
         return found
 
     def _page(self, what: str, path: str, key: str, query: Query) -> tuple[list[records.Record], bool]:

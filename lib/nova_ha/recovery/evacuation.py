@@ -311,15 +311,16 @@ class Evacuation:
         )
 
     def _not_to_ask(self, ready: Sequence[str]) -> Mapping[str, ServerProgress]:
-        """Return what becomes of the servers that Nova does not list on the host any more.
+        """Return what becomes of the servers that are not on the host any more, by their own records.
 
         Nova would evacuate them from wherever it has them, whether that host is off or not.
         """
-        here = set(self.driver.compute.server_ids(self.driver.incident.nova_host))
-        found = {server: self._looked_for(server) for server in ready if server not in here}
+        with ThreadPoolExecutor(len(ready)) as pool:
+            found = dict(zip(ready, pool.map(self._looked_for, ready), strict=True))
         return {server: progress for server, progress in found.items() if progress}
 
     def _looked_for(self, server: str) -> ServerProgress | None:
+        """Return what becomes of one server that is not to be asked for, None where it is."""
         progress, now = self.driver.incident.servers[server], self.clock.monotonic()
         try:
             seen = self.driver.compute.server(ServerID(server))

@@ -298,3 +298,15 @@ def test_a_server_archived_between_two_pages_lets_the_listing_begin_again(
     monkeypatch.setattr(Nova, "_page", page_then_archive)
 
     assert [entry.id for entry in nova.servers(SOURCE)] == [kept]
+
+
+def test_a_nova_that_drops_the_filter_by_host_gives_no_servers_at_all(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID
+) -> None:
+    """As for a user who may list all projects, and has not the right to use every filter."""
+    cloud.boot(TARGET)
+    assert [entry.id for entry in nova.servers(SOURCE)] == [vm]
+    cloud.simulator.cloud.drops_filters = True
+
+    with pytest.raises(NovaError, match=rf"drops the filter by host: .* on {TARGET}: .*servers:allow_all_filters"):
+        nova.servers(SOURCE)

@@ -192,10 +192,6 @@ class FakeNova:
         self._read("servers")
         return [server for server in self.inventory.values() if server.host == host]
 
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        self._read("server_ids")
-        return [server.id for server in self.inventory.values() if server.host == host]
-
     def server(self, server_id: ServerID) -> Server | None:
         self._read("server")
         return self.inventory.get(server_id)

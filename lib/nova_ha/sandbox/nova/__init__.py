@@ -30,7 +30,8 @@ Endpoints for a rehearsal and its auditor, without a token:
                                began, status, ended}]}, all that there ever were; `ended` null: not yet
     DELETE /sandbox/history    forget the requests until now, and what of the history is over: for runs of hours
     POST   /sandbox/faults     {errors: FAULT or [FAULT...], fail_spawn: [server or host...],
-                               slow_spawn: {server or host: seconds}, forget_tokens: true}, added to those in force
+                               slow_spawn: {server or host: seconds}, forget_tokens: true, drops_filters: true},
+                               added to those in force
     DELETE /sandbox/faults     end all of them
 
 A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.NovaFault`: {"match": "evacuate", "status": 500,

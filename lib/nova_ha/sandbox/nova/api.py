@@ -24,6 +24,8 @@ PAGING = frozenset(("limit", "marker", "sort_key", "sort_dir"))
 SERVER_FILTERS = PAGING | frozenset(
     ("all_tenants", "host", "name", "status", "uuid", "vm_state", "project_id", "deleted", "soft_deleted")
 )
+# Those that Nova keeps for a user without the right os_compute_api:servers:allow_all_filters.
+FILTERS_OF_ALL = PAGING | frozenset(("all_tenants", "name", "status"))
 MIGRATION_FILTERS: Mapping[str, Callable[[Rebuild, str], bool]] = {
     "source_compute": lambda entry, value: entry.source == value,
     "status": lambda entry, value: entry.status == value,
@@ -175,7 +177,8 @@ class ComputeAPI:
             project = self.identity.user_of(request).name
             servers = [server for server in self.cloud.live_servers() if server.project == project]
         readable = [server for server in servers if not self._is_cell_down(server)]
-        fitting = [server for server in readable if _fits(server, query)]
+        kept = {name: query[name] for name in query if name in FILTERS_OF_ALL} if self.cloud.drops_filters else query
+        fitting = [server for server in readable if _fits(server, kept)]
         newest = sorted(fitting, key=lambda server: server.number, reverse=True)
         return paged(self._after_marker(newest, query), query)
 

@@ -182,6 +182,7 @@ class Control:
             self.faults.add(NovaFault.from_json(error))
         self.cloud.fail_spawn.update(request.body.get("fail_spawn", []))
         self.cloud.slow_spawn.update(request.body.get("slow_spawn", {}))
+        self.cloud.drops_filters |= bool(request.body.get("drops_filters"))
         if request.body.get("forget_tokens"):
             self.identity.forget_tokens()
         return Response(204)
@@ -194,3 +195,4 @@ class Control:
         self.faults.clear()
         self.cloud.fail_spawn.clear()
         self.cloud.slow_spawn.clear()
+        self.cloud.drops_filters = False

@@ -146,7 +146,10 @@ class Overlap:
 
 @dataclass
 class Cloud:
-    """The whole state. Everything that reads or changes it holds `lock`."""
+    """The whole state. Everything that reads or changes it holds `lock`.
+
+    `drops_filters`: as for a user without the right allow_all_filters, lists of servers are not filtered by host.
+    """
 
     timing: Timing = field(default_factory=Timing)
     clock: Clock = field(default_factory=SystemClock)
@@ -158,6 +161,7 @@ class Cloud:
     evacuations: list[Rebuild] = field(default_factory=list)
     fail_spawn: set[str] = field(default_factory=set)
     slow_spawn: dict[str, float] = field(default_factory=dict)
+    drops_filters: bool = False
     overlaps: list[Overlap] = field(default_factory=list)
     _guests: dict[str, dict[str, bool]] = field(default_factory=dict)
 
