@@ -99,8 +99,9 @@ def test_a_working_host_is_up_and_reported_a_moment_ago(cloud: ContractCloud, no
 def test_a_host_that_nova_does_not_know_has_no_service_no_servers_and_no_evacuations(nova: Compute) -> None:
     assert nova.service("nowhere") is None
     assert nova.servers("nowhere") == []
-    assert nova.server_ids("nowhere") == []
     assert nova.evacuations("nowhere") == []
+    assert nova.moves_to("nowhere") == []
+    assert nova.moves_of(NOBODY) == []
     with pytest.raises(NoSuchHost):
         nova.room("nowhere")
     with pytest.raises(NoSuchHost):
@@ -114,12 +115,10 @@ def test_every_server_of_a_host_is_listed_once_whatever_the_pages(
     here = cloud.boot(source, 3)
     cloud.boot(target)
     monkeypatch.setattr(nova_module, "SERVERS_PER_PAGE", page)
-    monkeypatch.setattr(nova_module, "IDS_PER_PAGE", page)
 
     listed = nova.servers(source)
 
     assert sorted(entry.id for entry in listed) == sorted(here)
-    assert sorted(nova.server_ids(source)) == sorted(here)
     assert all(entry.vm_state is VMState.ACTIVE and entry.host == source for entry in listed)
 
 

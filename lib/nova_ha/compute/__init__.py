@@ -30,13 +30,24 @@ class VMState(enum.Enum):
 
 
 class MigrationStatus(enum.Enum):
-    """The states of an evacuation's migration record, as Nova names them."""
+    """The states of a migration record, as Nova names them: of evacuations, resizes, live and cold migrations."""
 
     ACCEPTED = "accepted"
     PRE_MIGRATING = "pre-migrating"
     MIGRATING = "migrating"
+    POST_MIGRATING = "post-migrating"
     DONE = "done"
     COMPLETED = "completed"
+    # Of live migrations.
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    # Of resizes and cold migrations. A finished one waits for its owner, with nobody at work on it.
+    FINISHED = "finished"
+    CONFIRMING = "confirming"
+    CONFIRMED = "confirmed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
     ERROR = "error"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -49,12 +60,18 @@ class MigrationStatus(enum.Enum):
             MigrationStatus.ACCEPTED,
             MigrationStatus.PRE_MIGRATING,
             MigrationStatus.MIGRATING,
+            MigrationStatus.POST_MIGRATING,
+            MigrationStatus.QUEUED,
+            MigrationStatus.PREPARING,
+            MigrationStatus.RUNNING,
+            MigrationStatus.CONFIRMING,
+            MigrationStatus.REVERTING,
             MigrationStatus.UNKNOWN,
         )
 
     @property
     def arrived(self) -> bool:
-        """True when the server was rebuilt on the destination."""
+        """True when the server was rebuilt on the destination, of an evacuation."""
         return self in (MigrationStatus.DONE, MigrationStatus.COMPLETED)
 
 
@@ -110,7 +127,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Migration:
-    """One evacuation's record in Nova."""
+    """A migration's record in Nova: of an evacuation, or of another move."""
 
     uuid: str
     server: ServerID
@@ -132,8 +149,11 @@ class Compute(Protocol):
     def service(self, host: str) -> ServiceReading | None:
         """Return the nova-compute of the host, or None where Nova knows none."""
 
-    def services(self) -> Sequence[ServiceReading]:
-        """Return every nova-compute."""
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
+        """Return every nova-compute that Nova can read; those of a cell whose database is away are left out.
+
+        Raises NovaError where it cannot read one of the host that it is `about`.
+        """
 
     def force_down(self, service_id: str, down: bool) -> None:
         """Set or clear `forced_down`. Idempotent. Nova refuses to clear it while evacuations are `done`."""
@@ -145,10 +165,10 @@ class Compute(Protocol):
         """Enable the service."""
 
     def servers(self, host: str) -> Sequence[Server]:
-        """Return all servers of all projects on the host, through all pages."""
+        """Return all servers of all projects on the host, through all pages.
 
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        """Return the ids of all servers on the host, soft-deleted ones left out: much cheaper than `servers`."""
+        Raises NovaError where one of them is on another host: Nova drops the filter then, and says nothing.
+        """
 
     def server(self, server_id: ServerID) -> Server | None:
         """Return one server, or None where it no longer exists."""
@@ -156,10 +176,16 @@ class Compute(Protocol):
     def evacuations(self, host: str) -> Sequence[Migration]:
         """Return all evacuation records with this source host, newest first, through all pages."""
 
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        """Return the records of a server's live and cold migrations and resizes, newest first."""
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        """Return the records of all such moves with this destination, newest first, through all pages."""
+
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """Ask Nova to rebuild the server on `target`, or where its scheduler likes. Returns before it is done.
 
-        Raises NoSuchServer (deleted meanwhile), EvacuationRefused (nothing changed), OutcomeUnknown.
+        Raises NoSuchServer (deleted meanwhile), EvacuationRefused (this request changed nothing), OutcomeUnknown.
         """
 
     def reset_to_error(self, server_id: ServerID) -> None:

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from nova_ha.compute import Migration, Server, ServerID, ServiceReading, records
 from nova_ha.compute.refusal import asking
 from nova_ha.compute.resources import Resources
 from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
+from nova_ha.printable import first_few
+
+log = logging.getLogger(__name__)
 
 Version = tuple[int, int]
 Query = Mapping[str, str | int]
+Item = TypeVar("Item")
 
 BINARY = "nova-compute"
+EVACUATION = "evacuation"
+NAMES_SHOWN = 5
 # A detailed server takes Nova some 10 ms: one page stays well within a call's time-out.
 SERVERS_PER_PAGE = 100
-# The most that Nova gives by default.
-IDS_PER_PAGE = 1000
 MIGRATIONS_PER_PAGE = 500
 LISTING_ATTEMPTS = 3
 MIGRATION_PAGES_FROM: Version = (2, 59)
@@ -28,7 +33,11 @@ LOCK_REASON_FROM: Version = (2, 73)
 
 HOST_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchHost}
 SERVER_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchServer}
-EVACUATE_ERRORS = {400: EvacuationRefused, 404: NoSuchServer, 409: EvacuationRefused}
+# Whatever has such a status was not done: also what a proxy or a limit of requests refuses.
+EVACUATE_ERRORS: Mapping[int, type[NovaError]] = {
+    **dict.fromkeys(range(400, 500), EvacuationRefused),
+    404: NoSuchServer,
+}
 
 
 class MarkerGone(NovaError):
@@ -43,20 +52,37 @@ class Nova:
         self._resources = resources
         self.microversion = microversion
         self.call_timeout_s = call_timeout_s
+        self._unreadable: frozenset[str] = frozenset()
 
     def service(self, host: str) -> ServiceReading | None:
-        found = self._services(f"read the nova-compute of {host}", {"host": host})
+        found, _ = self._services(f"read the nova-compute of {host}", host, {"host": host})
         return next((reading for reading in found if reading.service.host == host), None)
 
-    def services(self) -> Sequence[ServiceReading]:
-        return self._services("list the services", {})
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
+        """As the Protocol says. Which ones Nova cannot read is logged when it changes."""
+        found, unreadable = self._services("list the services", about, {})
+        if unreadable != self._unreadable:
+            self._unreadable = unreadable
+            log.warning("Nova cannot read %d nova-compute services: %s", len(unreadable), in_away_cells(unreadable))
+        return found
 
-    def _services(self, what: str, filters: Mapping[str, str]) -> Sequence[ServiceReading]:
+    def _services(
+        self, what: str, about: str, filters: Mapping[str, str]
+    ) -> tuple[Sequence[ServiceReading], frozenset[str]]:
+        """Return the services that Nova can read, and the hosts of the others."""
+        found, unreadable = [], set()
         with self._asking(what):
             # The manager would hide the answer's Date.
             response, body = self._client.client.get(f"/os-services?{urlencode({'binary': BINARY, **filters})}")
             read_at = records.answered_at(response.headers)
-            return [ServiceReading(records.service(entry), read_at) for entry in body["services"]]
+            for entry in body["services"]:
+                try:
+                    found.append(ServiceReading(records.service(entry), read_at))
+                except records.CellAway:
+                    if entry.get("host") in (about, None):
+                        raise
+                    unreadable.add(str(entry["host"]))
+        return found, frozenset(unreadable)
 
     def force_down(self, service_id: str, down: bool) -> None:
         what = f"force service {service_id} down" if down else f"clear force-down of service {service_id}"
@@ -78,13 +104,12 @@ class Nova:
         """
         self.service(host)
         query: Query = {"host": host, "all_tenants": 1, "soft_deleted": 1, "limit": SERVERS_PER_PAGE}
-        what = f"list the servers of {host}"
-        return [records.server(record) for record in self._listed(what, "/servers/detail", "servers", "id", query)]
-
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        query: Query = {"host": host, "all_tenants": 1, "limit": IDS_PER_PAGE}
-        listed = self._listed(f"list the servers of {host}", "/servers", "servers", "id", query)
-        return [ServerID(str(record["id"])) for record in listed]
+        return self._listed(
+            f"list the servers of {host}",
+            ("/servers/detail", "servers", "id"),
+            query,
+            lambda record: records.server_on(host, record),
+        )
 
     def server(self, server_id: ServerID) -> Server | None:
         try:
@@ -95,14 +120,31 @@ class Nova:
 
     def evacuations(self, host: str) -> Sequence[Migration]:
         """As the Protocol says. Nova forgets those of a server that was deleted."""
+        query: Query = {"source_compute": host, "migration_type": EVACUATION}
+        return newest_first(self._migrations(f"list the evacuations of {host}", query, records.migration))
+
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        return self._moves(f"list the migrations of server {server_id}", {"instance_uuid": server_id})
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        # Nova's filter takes those from the host as well.
+        found = self._moves(f"list the migrations to {host}", {"host": host})
+        return [move for move in found if move.destination == host]
+
+    def _moves(self, what: str, query: Query) -> Sequence[Migration]:
+        listed = self._migrations(what, query, lambda record: record)
+        kept = [record for record in listed if record.get("migration_type") != EVACUATION]
+        return newest_first([records.migration(record) for record in kept])
+
+    def _migrations(self, what: str, query: Query, read: Callable[[records.Record], Item]) -> Sequence[Item]:
         pages: Query = {"limit": MIGRATIONS_PER_PAGE} if self.microversion >= MIGRATION_PAGES_FROM else {}
-        query: Query = {"source_compute": host, "migration_type": "evacuation", **pages}
-        what = f"list the evacuations of {host}"
-        listed = self._listed(what, "/os-migrations", "migrations", "uuid", query)
-        return newest_first([records.migration(record) for record in listed])
+        return self._listed(what, ("/os-migrations", "migrations", "uuid"), {**query, **pages}, read)
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
-        """As the Protocol says, and NoSuchHost where Nova knows the server and not the target."""
+        """As the Protocol says, and NoSuchHost where Nova knows the server and not the target.
+
+        Any status from 400 to 499 is a refusal.
+        """
         options = {"force": False} if self.microversion <= FORCE_UNTIL else {}
         try:
             with self._asking(f"evacuate server {server_id} to {target or 'any host'}", EVACUATE_ERRORS):
@@ -146,21 +188,31 @@ class Nova:
     ) -> AbstractContextManager[None]:
         return asking(what, self.call_timeout_s, refusals)
 
-    def _listed(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
-        """Return all records. Where Nova forgets a marker meanwhile, the listing begins again."""
+    def _listed(
+        self, what: str, where: tuple[str, str, str], query: Query, read: Callable[[records.Record], Item]
+    ) -> Sequence[Item]:
+        """Return all records as they are read. Where Nova forgets a marker meanwhile, the listing begins again.
+
+        `where` is the path, the name of the list in the answer, and the field that is a record's marker.
+        """
         for _ in range(LISTING_ATTEMPTS - 1):
             try:
-                return self._pages(what, path, key, marker, query)
+                return self._pages(what, where, query, read)
             except MarkerGone:
                 continue
-        return self._pages(what, path, key, marker, query)
+        return self._pages(what, where, query, read)
 
-    def _pages(self, what: str, path: str, key: str, marker: str, query: Query) -> Sequence[records.Record]:
-        found, more = self._page(what, path, key, query)
+    def _pages(
+        self, what: str, where: tuple[str, str, str], query: Query, read: Callable[[records.Record], Item]
+    ) -> Sequence[Item]:
+        """Return what is read of all pages. Each page is read as it comes: what it raises ends the listing there."""
+        path, key, marker = where
+        page, more = self._page(what, path, key, query)
+        found = [read(record) for record in page]
         while more:
-            after = str(found[-1][marker])
+            after = str(page[-1][marker])
             page, more = self._page(what, path, key, {**query, "marker": after})
-            found += page
+            found += [read(record) for record in page]
         return found
 
     def _page(self, what: str, path: str, key: str, query: Query) -> tuple[list[records.Record], bool]:
@@ -168,6 +220,11 @@ class Nova:
         with self._asking(what, {400: MarkerGone} if "marker" in query else None):
             _, body = self._client.client.get(f"{path}?{urlencode(query)}")
             return list(body[key]), bool(body.get(f"{key}_links"))
+
+
+def in_away_cells(hosts: frozenset[str]) -> str:
+    """Return whose services cannot be read, and why."""
+    return f"{first_few(sorted(hosts), NAMES_SHOWN)}; their cells' databases are away" if hosts else "all are back"
 
 
 def newest_first(migrations: Sequence[Migration]) -> Sequence[Migration]:

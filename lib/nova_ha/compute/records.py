@@ -21,12 +21,17 @@ HOST = "OS-EXT-SRV-ATTR:host"
 VM_STATE = "OS-EXT-STS:vm_state"
 TASK_STATE = "OS-EXT-STS:task_state"
 RIGHTS = "give the user the role admin on compute, see docs/install.md"
+FILTERS = "give the user the right os_compute_api:servers:allow_all_filters, or the role admin on compute"
+
+
+class CellAway(NovaError):
+    """Nova has a record, and cannot read it itself: the database of its cell is away."""
 
 
 def service(record: Record) -> ComputeService:
-    """Read one entry of `os-services`. Raises NovaError where Nova could not read it itself (its cell is down)."""
+    """Read one entry of `os-services`. Raises CellAway where Nova could not read it itself."""
     if record.get("status") == "UNKNOWN" or "id" not in record:
-        raise NovaError(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
+        raise CellAway(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
     return ComputeService(
         id=str(record["id"]),
         host=record["host"],
@@ -60,6 +65,20 @@ def server(record: Record) -> Server:
         image_id=(record.get("image") or {}).get("id") or "",
         flavor_marks=flavor.get("extra_specs"),
     )
+
+
+def server_on(host: str, record: Record) -> Server:
+    """Read one detailed server of a list that was asked for by host. Raises NovaError where it is on another one.
+
+    Nova drops the filter, without a word, for whoever has not the right to use it.
+    """
+    found = server(record)
+    if found.host != host:
+        where = f"which is on {found.host or 'no host'}"
+        raise NovaError(
+            f"Nova drops the filter by host: among the servers of {host} is {found.id}, {where}", remedy=FILTERS
+        )
+    return found
 
 
 def migration(record: Record) -> Migration:

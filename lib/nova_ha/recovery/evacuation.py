@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
@@ -18,6 +19,7 @@ from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import Halted, NeedsOperator
 from nova_ha.recovery.following import Followed, Waiting, follow, newest, unanswered
 from nova_ha.recovery.force_down import fenced_by_us
+from nova_ha.recovery.moving import left_moving, moving
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, in_order, rule_for
@@ -55,11 +57,14 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     Raises NovaError, and NeedsOperator where they are too many for one incident.
     """
     carries_tag = TagFilter(driver.compute, driver.policy.recovery_only_tagged)
+    why_left_moving = partial(left_moving, driver.compute)
     found = driver.compute.servers(incident.nova_host)
     before = {} if incident.listed else _not_brought_back(driver)
     followed = _still_followed(driver, before)
     new = {
-        str(s.id): _as_it_is_now(s, first_progress(s, carries_tag), before.get(s.id), s.id in followed)
+        str(s.id): _as_it_is_now(
+            s, first_progress(s, carries_tag, why_left_moving), before.get(s.id), s.id in followed
+        )
         for s in found
         if s.id not in incident.servers
     }
@@ -115,6 +120,15 @@ def _came_home(records: Sequence[Migration], server: str, previous: str) -> bool
     return any(record.server == server and record.status is MigrationStatus.COMPLETED for record in newer)
 
 
+@dataclass(frozen=True)
+class Answered:
+    """The state in which Nova's answer leaves a server, with the reason, and how long Nova asks to wait."""
+
+    state: ServerState
+    why: str = ""
+    retry_after_s: float = 0.0
+
+
 class Evacuation:
     """The loop: read Nova's records, follow what was asked for, ask for more, until every server has ended."""
 
@@ -143,9 +157,10 @@ class Evacuation:
     def _turn(self) -> bool:
         self.driver.stop_if_asked()
         self.power.off()  # raises where it is on, whether or not there is something to send
-        records = self.driver.compute.evacuations(self.driver.incident.nova_host)
-        services = {s.service.host: s for s in self.driver.compute.services()}
-        silent = self.silence.kept(self._refuse_if_up(services.get(self.driver.incident.nova_host)))
+        host = self.driver.incident.nova_host
+        records = self.driver.compute.evacuations(host)
+        services = {s.service.host: s for s in self.driver.compute.services(host)}
+        silent = self.silence.kept(self._refuse_if_up(services.get(host)))
         self._follow(records, services)
         if all(p.state.final for p in self.driver.incident.servers.values()):
             return self._nothing_new()
@@ -311,15 +326,16 @@ class Evacuation:
         )
 
     def _not_to_ask(self, ready: Sequence[str]) -> Mapping[str, ServerProgress]:
-        """Return what becomes of the servers that Nova does not list on the host any more.
+        """Return what becomes of the servers that are not on the host any more, or on the move, by their own records.
 
         Nova would evacuate them from wherever it has them, whether that host is off or not.
         """
-        here = set(self.driver.compute.server_ids(self.driver.incident.nova_host))
-        found = {server: self._looked_for(server) for server in ready if server not in here}
+        with ThreadPoolExecutor(len(ready)) as pool:
+            found = dict(zip(ready, pool.map(self._looked_for, ready), strict=True))
         return {server: progress for server, progress in found.items() if progress}
 
     def _looked_for(self, server: str) -> ServerProgress | None:
+        """Return what becomes of one server that is not to be asked for, None where it is."""
         progress, now = self.driver.incident.servers[server], self.clock.monotonic()
         try:
             seen = self.driver.compute.server(ServerID(server))
@@ -334,40 +350,63 @@ class Evacuation:
         if seen.host != self.driver.incident.nova_host:
             where = f"is on {seen.host or 'no host'}: somebody else moved it"
             return replace(progress, state=ServerState.SKIPPED, reason=where)
+        if moving(seen):
+            why = left_moving(self.driver.compute, seen)
+            return replace(progress, state=ServerState.FAILED, task_state=seen.task_state, reason=why)
         return None
 
     def _ask(self, batch: Sequence[str]) -> None:
         """Send the batch at once; record each refusal."""
         with ThreadPoolExecutor(len(batch)) as pool:
-            answers = list(pool.map(self._ask_for, batch))
+            answers = self._looked_after(dict(zip(batch, pool.map(self._ask_for, batch), strict=True)))
         incident = self.driver.incident
-        for server, (state, why) in zip(batch, answers, strict=True):
-            progress = incident.servers[server]
+        for server, answered in answers.items():
+            progress, state, why = incident.servers[server], answered.state, answered.why
             where = progress.target or "where the scheduler likes"
             line = f"{progress.name}: asked for {where}" + (f"; {why}" if why else "")
             if state is ServerState.PENDING and progress.attempts >= self.driver.policy.recovery_attempts:
                 state = ServerState.FAILED
             if state is ServerState.PENDING:
-                self.waiting.pause(server, progress, self.clock.monotonic())
+                self.waiting.pause(server, progress, self.clock.monotonic(), answered.retry_after_s)
             incident = incident.with_server(server, replace(progress, state=state, reason=why))
             incident = incident.noting(self.clock.now(), self.driver.clients.me, line)
             log.info("host=%s step=evacuating %s", self.driver.node.name, line)
         self.driver.save(incident)
 
-    def _ask_for(self, server: str) -> tuple[ServerState, str]:
-        """Ask Nova for one server; return the state that the answer leaves it in, with the reason."""
+    def _looked_after(self, answers: Mapping[str, Answered]) -> Mapping[str, Answered]:
+        """Return the answers with each refusal looked after: a proxy may have sent the request twice.
+
+        Where Nova has a migration that is newer than the intent, or cannot be asked, the server is followed.
+        """
+        refused = [server for server, answered in answers.items() if answered.state is ServerState.PENDING]
+        if not refused:
+            return answers
+        try:
+            records, unknown = self.driver.compute.evacuations(self.driver.incident.nova_host), ""
+        except NovaError as error:
+            records, unknown = [], str(error)
+        followed = {}
+        for server in refused:
+            seen = newest(records, server, self.driver.incident.servers[server].previous)
+            if seen or unknown:
+                why = f"but there is migration {seen.uuid} of it" if seen else f"whether it was sent twice: {unknown}"
+                followed[server] = Answered(ServerState.ASKED, f"{answers[server].why}; {why}")
+        return {**answers, **followed}
+
+    def _ask_for(self, server: str) -> Answered:
+        """Ask Nova for one server."""
         progress, compute = self.driver.incident.servers[server], self.driver.compute
         try:
             if rule_for(progress.vm_state).action is Action.RESET_AND_EVACUATE:
                 compute.reset_to_error(ServerID(server))
             compute.evacuate(ServerID(server), progress.target or None)
         except NoSuchServer:
-            return ServerState.SKIPPED, "was deleted meanwhile"
+            return Answered(ServerState.SKIPPED, "was deleted meanwhile")
         except (EvacuationRefused, NoSuchHost) as refusal:
-            return ServerState.PENDING, str(refusal)
+            return Answered(ServerState.PENDING, str(refusal), getattr(refusal, "retry_after_s", 0.0))
         except (NovaError, OutcomeUnknown) as unknown:
-            return ServerState.ASKED, str(unknown)
-        return ServerState.ASKED, ""
+            return Answered(ServerState.ASKED, str(unknown))
+        return Answered(ServerState.ASKED)
 
     def _targets(self, services: Mapping[str, ServiceReading]) -> Sequence[str]:
         """Return where servers may go now; this HA node's host is enabled first where it is our reserve."""

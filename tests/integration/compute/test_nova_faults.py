@@ -63,6 +63,30 @@ def test_an_evacuation_whose_answer_is_lost_is_unknown_and_sent_once(
     assert len(nova.evacuations(SOURCE)) == (1 if fault.carried_out else 0)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 408, 409, 413, 422, 429])
+def test_an_evacuation_that_anybody_on_the_way_refuses_did_nothing(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, status: int
+) -> None:
+    cloud.simulator.faults.add(NovaFault("evacuate", status=status))
+
+    with pytest.raises(EvacuationRefused, match=f"HTTP {status}"):
+        nova.evacuate(vm, TARGET)
+
+    assert nova_side_evacuations(cloud) == 0
+
+
+@pytest.mark.parametrize(("status", "asked_for_s", "waits_s"), [(429, 30, 30.0), (413, 7, 7.0), (429, None, 0.0)])
+def test_how_long_a_limit_of_requests_asks_to_wait_is_known(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, status: int, asked_for_s: int | None, waits_s: float
+) -> None:
+    cloud.simulator.faults.add(NovaFault("evacuate", status=status, retry_after_s=asked_for_s))
+
+    with pytest.raises(EvacuationRefused) as refused:
+        nova.evacuate(vm, TARGET)
+
+    assert refused.value.retry_after_s == waits_s
+
+
 WRITES: dict[str, Callable[[Nova, ServerID, str], None]] = {
     "os-resetState": lambda nova, vm, service_id: nova.reset_to_error(vm),
     "os-stop": lambda nova, vm, service_id: nova.stop(vm),
@@ -269,6 +293,31 @@ def test_a_host_whose_cell_cannot_be_read_is_an_error_and_not_an_empty_host(
         nova.servers(SOURCE)
 
 
+def test_a_cell_that_is_away_hides_its_own_hosts_and_no_others(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = cloud.hosts[2:]
+    for host in away:
+        cloud.simulator.cloud.hosts[host].cell_down = True
+
+    for _ in range(3):
+        assert {reading.service.host for reading in nova.services(SOURCE)} == {SOURCE, TARGET}
+    assert service(nova, SOURCE).service.forced_down
+
+    assert [record.getMessage() for record in caplog.records if record.name == nova_module.__name__] == [
+        "Nova cannot read 2 nova-compute services: compute-3, compute-4; their cells' databases are away"
+    ]
+    for read in (lambda: nova.services(away[0]), lambda: nova.service(away[0])):
+        with pytest.raises(NovaError, match=f"the service of {away[0]}: its cell's database is away"):
+            read()
+
+
+def test_two_records_of_one_host_are_both_shown(cloud: SimulatedCloud, nova: Nova) -> None:
+    cloud.simulator.cloud.hosts[SOURCE].left_record = "9d2e7c0e-0c5c-4c53-8a39-0c6f8f3f5a11"
+    hosts = [reading.service.host for reading in nova.services(SOURCE)]
+    assert hosts.count(SOURCE) == 2
+
+
 @pytest.mark.parametrize(("highest", "reason"), [((2, 72), None), ((2, 73), "ours")])
 def test_a_lock_has_its_reason_where_nova_can_keep_it(highest: tuple[int, int], reason: str | None) -> None:
     simulator = NovaSimulator(highest=highest)
@@ -298,3 +347,15 @@ def test_a_server_archived_between_two_pages_lets_the_listing_begin_again(
     monkeypatch.setattr(Nova, "_page", page_then_archive)
 
     assert [entry.id for entry in nova.servers(SOURCE)] == [kept]
+
+
+def test_a_nova_that_drops_the_filter_by_host_gives_no_servers_at_all(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID
+) -> None:
+    """As for a user who may list all projects, and has not the right to use every filter."""
+    cloud.boot(TARGET)
+    assert [entry.id for entry in nova.servers(SOURCE)] == [vm]
+    cloud.simulator.cloud.drops_filters = True
+
+    with pytest.raises(NovaError, match=rf"drops the filter by host: .* on {TARGET}: .*servers:allow_all_filters"):
+        nova.servers(SOURCE)

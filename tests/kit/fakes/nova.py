@@ -39,8 +39,8 @@ class FakeNova:
     """Implements nova_ha.compute.Compute.
 
     `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
-    text. `guests[server]` are the hosts where it runs; `doubled` collects the servers that ever ran on two,
-    `unfenced` those that were asked for while `is_off(host)` was false.
+    text. Nova cannot read the hosts in `cell_down`. `guests[server]` are the hosts where it runs; `doubled` collects
+    the servers that ever ran on two, `unfenced` those that were asked for while `is_off(host)` was false.
     `calls` has every call with an effect. `before` runs before each of them.
     """
 
@@ -51,8 +51,10 @@ class FakeNova:
         self.rebuild_s = rebuild_s
         self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
         self.silent: set[str] = set()
+        self.cell_down: set[str] = set()
         self.inventory: dict[str, Server] = {}
         self.records: list[Migration] = []
+        self.moves: list[Migration] = []
         self.rebuilds: list[Rebuild] = []
         self.guests: dict[str, set[str]] = {}
         self.doubled: set[str] = set()
@@ -77,6 +79,17 @@ class FakeNova:
             self.guests[server] = {host} if vm_state is VMState.ACTIVE else set()
             made.append(server)
         return made
+
+    def migrate(self, server: str, destination: str, *, handed_over: bool = False) -> Migration:
+        """Let a live migration begin; `handed_over`: its guest runs on the destination already."""
+        moved = self.inventory[server]
+        self.inventory[server] = replace(moved, task_state="migrating")
+        uuid, now = f"move-{next(self._ids)}", self.clock.now()
+        move = Migration(uuid, ServerID(server), MigrationStatus.RUNNING, moved.host, destination, now)
+        self.moves.insert(0, move)
+        if handed_over:
+            self.guests[server] = {destination}
+        return move
 
     def fail(self, method: str, error: Exception, times: int = 1, *, acts: bool = False) -> None:
         """Let the next calls of the method raise; `acts` carries them out first."""
@@ -153,13 +166,20 @@ class FakeNova:
     def service(self, host: str) -> ServiceReading | None:
         self._read("service")
         self.tick()
+        self._refuse_unreadable(host)
         service = self.hosts.get(host)
         return ServiceReading(service, self.clock.now()) if service else None
 
-    def services(self) -> Sequence[ServiceReading]:
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
         self._read("services")
         self.tick()
-        return [ServiceReading(service, self.clock.now()) for service in self.hosts.values()]
+        self._refuse_unreadable(about)
+        readable = [service for service in self.hosts.values() if service.host not in self.cell_down]
+        return [ServiceReading(service, self.clock.now()) for service in readable]
+
+    def _refuse_unreadable(self, host: str) -> None:
+        if host in self.cell_down:
+            raise NovaError(f"Nova cannot read the service of {host}: its cell's database is away")
 
     def _named(self, service_id: str) -> ComputeService:
         return next(service for service in self.hosts.values() if service.id == service_id)
@@ -190,11 +210,8 @@ class FakeNova:
 
     def servers(self, host: str) -> Sequence[Server]:
         self._read("servers")
+        self._refuse_unreadable(host)
         return [server for server in self.inventory.values() if server.host == host]
-
-    def server_ids(self, host: str) -> Sequence[ServerID]:
-        self._read("server_ids")
-        return [server.id for server in self.inventory.values() if server.host == host]
 
     def server(self, server_id: ServerID) -> Server | None:
         self._read("server")
@@ -204,6 +221,14 @@ class FakeNova:
         self._read("evacuations")
         self.tick()
         return [record for record in self.records if record.source == host]
+
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        self._read("moves_of")
+        return [move for move in self.moves if move.server == server_id]
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        self._read("moves_to")
+        return [move for move in self.moves if move.destination == host]
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         late, self._late_s = self._late_s, 0.0

@@ -21,6 +21,9 @@ Endpoints for a rehearsal and its auditor, without a token:
     POST   /sandbox/servers    {host, name, flavor, vm_state, task_state, metadata, tags, image_id, ...} -> {id}
     PUT    /sandbox/servers/ID {vm_state, task_state, ...}: change fields of a server in Nova's database
     DELETE /sandbox/servers/ID forget a server with its guests and its evacuations, at once
+    POST   /sandbox/moves      {server, destination, kind, handed_over} -> {id}: a migration that is under way and
+                               stays so; `kind` is live-migration, migration or resize, `handed_over`: the guest runs
+                               on the destination already, while Nova says that the server is where it was
     POST   /sandbox/flavors    {name, extra_specs, size: {VCPU: 1, ...}} -> {id}
     POST   /sandbox/images     {name, properties, tags, id} -> {id}
     GET    /sandbox/guests     {guests: {server: {host: runs there}}, overlaps: [{server, hosts, since}]}
@@ -30,9 +33,11 @@ Endpoints for a rehearsal and its auditor, without a token:
                                began, status, ended}]}, all that there ever were; `ended` null: not yet
     DELETE /sandbox/history    forget the requests until now, and what of the history is over: for runs of hours
     POST   /sandbox/faults     {errors: FAULT or [FAULT...], fail_spawn: [server or host...],
-                               slow_spawn: {server or host: seconds}, forget_tokens: true}, added to those in force
+                               slow_spawn: {server or host: seconds}, forget_tokens: true, drops_filters: true},
+                               added to those in force
     DELETE /sandbox/faults     end all of them
 
-A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.NovaFault`: {"match": "evacuate", "status": 500,
-"times": 3} refuses three evacuations, {"match": "evacuate", "lost": true, "acts": true} does them and never answers.
+A FAULT is {match, status, lost, acts, delay_s, times, retry_after_s}, see `faults.NovaFault`:
+{"match": "evacuate", "status": 500, "times": 3} refuses three evacuations,
+{"match": "evacuate", "lost": true, "acts": true} does them and never answers.
 """

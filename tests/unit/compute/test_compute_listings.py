@@ -1,0 +1,63 @@
+"""Lists of Nova: what is believed of them, record by record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nova_ha.compute.nova import Nova
+from nova_ha.errors import NovaError
+
+HERE = {"id": "a1", "name": "vm", "OS-EXT-SRV-ATTR:host": "c1", "OS-EXT-STS:vm_state": "active"}
+DATE = {"Date": "Mon, 23 Nov 2026 01:54:42 GMT"}
+
+
+class Answers:
+    """novaclient's HTTP client, which gives a list of services and then page after page of servers."""
+
+    def __init__(self, pages: Sequence[Sequence[dict[str, Any]]]) -> None:
+        self.pages = list(pages)
+        self.asked = 0
+
+    def get(self, path: str) -> tuple[Any, dict[str, Any]]:
+        answer = SimpleNamespace(headers=DATE)
+        if path.startswith("/os-services"):
+            return answer, {"services": []}
+        self.asked += 1
+        page = self.pages.pop(0)
+        return answer, {"servers": page, **({"servers_links": ["next"]} if self.pages else {})}
+
+
+def a_nova(answers: Answers) -> Nova:
+    return Nova(SimpleNamespace(client=answers), None, (2, 94), 5.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("theirs", "where"), [("c2", "on c2"), (None, "on no host"), ("C1", "on C1")])
+def test_a_record_of_another_host_says_that_nova_drops_the_filter_and_which_right_is_missing(
+    theirs: str | None, where: str
+) -> None:
+    stranger = {**HERE, "id": "b2", "OS-EXT-SRV-ATTR:host": theirs}
+    with pytest.raises(NovaError) as refused:
+        a_nova(Answers([[HERE, stranger]])).servers("c1")
+    assert f"drops the filter by host: among the servers of c1 is b2, which is {where}" in str(refused.value)
+    assert "os_compute_api:servers:allow_all_filters" in str(refused.value)
+
+
+def test_a_list_without_the_field_that_says_where_a_server_is_is_not_believed() -> None:
+    unsaid = {name: value for name, value in HERE.items() if name != "OS-EXT-SRV-ATTR:host"}
+    with pytest.raises(NovaError, match="lacks OS-EXT-SRV-ATTR:host: give the user the role admin"):
+        a_nova(Answers([[HERE, unsaid]])).servers("c1")
+
+
+def test_a_whole_cloud_is_not_read_to_find_that_out() -> None:
+    answers = Answers([[{**HERE, "OS-EXT-SRV-ATTR:host": "c2"}], [HERE], [HERE]])
+    with pytest.raises(NovaError):
+        a_nova(answers).servers("c1")
+    assert answers.asked == 1
+
+
+def test_servers_of_the_host_alone_are_listed_through_all_pages() -> None:
+    found = a_nova(Answers([[HERE], [{**HERE, "id": "a2"}]])).servers("c1")
+    assert [server.id for server in found] == ["a1", "a2"]
