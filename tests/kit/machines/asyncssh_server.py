@@ -70,11 +70,13 @@ class AsyncSSHServer:
             def kbdint_auth_supported(self) -> bool:
                 return interactive
 
-            def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> object:
+            def get_kbdint_challenge(
+                self, username: str, lang: str, submethods: str
+            ) -> tuple[str, str, str, Sequence[tuple[str, bool]]]:
                 return ("", "", "", [("Password:", False)])
 
-            def validate_kbdint_response(self, username: str, responses: list[str]) -> bool:
-                return responses == ["p"]
+            def validate_kbdint_response(self, username: str, responses: Sequence[str]) -> bool:
+                return list(responses) == ["p"]
 
             async def validate_password(self, username: str, password: str) -> bool:
                 await asyncio.sleep(delay_s)
