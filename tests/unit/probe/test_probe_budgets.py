@@ -117,6 +117,7 @@ FLOODS: list[Server] = [
 ]
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("hostile", [*FLOODS, packed_packets])
 def test_one_hostile_host_is_unknown_and_the_others_notice_nothing(hostile: Server) -> None:
     with AsyncSSHServer(LOOPBACK) as well, hostile() as bad:
@@ -130,6 +131,7 @@ def test_one_hostile_host_is_unknown_and_the_others_notice_nothing(hostile: Serv
     assert grown_kb < MOST_GROWTH_KB
 
 
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("hostile", FLOODS)
 def test_a_host_that_sends_more_than_a_login_needs_is_unknown_in_these_words(hostile: Server) -> None:
     with hostile() as config:
@@ -138,6 +140,7 @@ def test_a_host_that_sends_more_than_a_login_needs_is_unknown_in_these_words(hos
     assert (seen.state, seen.met) == (State.UNKNOWN, Met.TOO_MUCH)
 
 
+@pytest.mark.fault(52)
 def test_compression_is_not_offered() -> None:
     """A server that insists on it has no algorithm in common with us."""
     with packed_packets() as config:
