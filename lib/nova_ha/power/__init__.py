@@ -55,9 +55,13 @@ def connect(device: FenceDevice) -> BMC:
     return BoundedBMC(device)
 
 
+# Of a word that is neither: what a BMC says ends in a report.
+LONGEST_WORD = 40
+
+
 def reading_of(word: str) -> PowerReading:
     """Return the reading for pyghmi's word. Anything but `on` and `off` is UNKNOWN and names the word."""
     states = {"on": PowerState.ON, "off": PowerState.OFF}
     if word in states:
         return PowerReading(states[word])
-    return PowerReading(PowerState.UNKNOWN, f"the BMC says {word!r}")
+    return PowerReading(PowerState.UNKNOWN, f"the BMC says {word[:LONGEST_WORD]!r}")

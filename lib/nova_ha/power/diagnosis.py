@@ -24,6 +24,7 @@ class Trouble(enum.Enum):
     COMMAND_REFUSED = "command refused"
     CONNECTION_LOST = "connection lost"
     TIMED_OUT = "timed out"
+    TOO_LONG = "answer too long"
     BAD_SETTING = "bad setting"
     UNKNOWN = "unknown trouble"
 
@@ -116,6 +117,7 @@ _EXCEPTIONS = {
     "ConnectionRefusedError": Trouble.UNREACHABLE,
     "TimeoutError": Trouble.UNREACHABLE,
     "ConnectionError": Trouble.CONNECTION_LOST,
+    "AnswerTooLong": Trouble.TOO_LONG,
     "HTTPException": Trouble.CONNECTION_LOST,
     "RedfishError": Trouble.COMMAND_REFUSED,
     "ConfigError": Trouble.BAD_SETTING,

@@ -79,6 +79,11 @@ def certificate_check(tls: str) -> Callable[[bytes], bool] | None:
 
 def _command_type() -> Any:
     from pyghmi.redfish.command import Command
+    from pyghmi.util.webclient import SecureHTTPConnection
+
+    from nova_ha.power.redfish_answer import BoundedAnswer
+
+    SecureHTTPConnection.response_class = BoundedAnswer  # pyghmi makes its connections by itself
 
     class ClosingCommand(Command):  # type: ignore[misc]
         """pyghmi 1.6.19 logs in and never out: the BMC would run out of sessions within an hour."""

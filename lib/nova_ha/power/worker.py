@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import sys
 import time
@@ -19,6 +20,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 from nova_ha.power import PowerState
 from nova_ha.power.bmc_login import BMCLogin
@@ -28,6 +30,8 @@ from nova_ha.power.drivers import log_in, preload
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
 
 _PR_SET_PDEATHSIG = 1
+# Beside what Python and pyghmi take: the answers of one BMC need a few MB.
+_MOST_MEMORY = 512 * 1024 * 1024
 
 
 def main(parent: int) -> None:
@@ -38,6 +42,7 @@ def main(parent: int) -> None:
     answers = os.dup(1)
     _silence_pyghmi()
     preload({device.driver for device in order.devices.values()})
+    _bound_memory()
     carry_out(order, lambda name, answer: _write(answers, answer.to_json(name)))
 
 
@@ -123,6 +128,15 @@ def _die_after(seconds: float) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
     signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+
+
+def _bound_memory() -> None:
+    """Let a BMC whose answers take too much memory fail with that, and no other."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + _MOST_MEMORY
+    _, allowed = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed == resource.RLIM_INFINITY or most < allowed:
+        resource.setrlimit(resource.RLIMIT_AS, (most, allowed))
 
 
 def _write(answers: int, line: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.reach import Connection
+from nova_ha.probe.reach import SENDS_TOO_MUCH, Connection
 from nova_ha.probe.sighting import WELL, Met, Sighting, failing, unknown
 
 # Needs no right and no program of its own; whatever it exits with, the login has worked.
@@ -93,6 +93,11 @@ class Command(asyncssh.SSHClientSession[bytes]):
 
 async def log_in(config: SSHConfig, sock: Connection, client: Client) -> Sighting:
     """Log in on the connection and run the command. Without a limit of its own; cancel it."""
+    seen = await _logged_in(config, sock, client)
+    return SENDS_TOO_MUCH if sock.overrun else seen
+
+
+async def _logged_in(config: SSHConfig, sock: Connection, client: Client) -> Sighting:
     try:
         pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
     except (asyncssh.KeyImportError, ValueError):
@@ -106,6 +111,8 @@ async def log_in(config: SSHConfig, sock: Connection, client: Client) -> Sightin
             preferred_auth=("password", "keyboard-interactive"),
             kex_algs=KEY_EXCHANGES,
             server_host_key_algs=() if pinned else HOST_KEYS,
+            # Unpacked, a few KB can be hundreds of MB.
+            compression_algs=None,
             # The defaults read the user's own files and agent.
             config=None,
             client_keys=None,

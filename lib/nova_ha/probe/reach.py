@@ -6,11 +6,14 @@ import asyncio
 import errno
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.sighting import Met, Sighting, State, failing, unknown
 from nova_ha.probe.tcp import received_bytes, still_connecting
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 # sshd says these instead of a banner, before it closes. From OpenSSH 9.8 on it says the second one, both where its
 # MaxStartups are in use and to a source that PerSourcePenalties shut out for logins that failed, hung or never came.
@@ -28,23 +31,54 @@ TURNED_AWAY = unknown(
     met=Met.TURNED_AWAY,
 )
 
+# What a host may send us in all, before and after the login, which needs under 10 KB; and what it may have us send:
+# a login says 4 KB, and each further key exchange costs us as much, and much computing.
+MOST_RECEIVED = 512 * 1024
+MOST_SENT = 64 * 1024
+# What is taken of one host in one turn of the loop, so that the others have theirs: asyncio would take 256 KB.
+MOST_A_TURN = 16 * 1024
+SENDS_TOO_MUCH = unknown("sends more than a login needs", met=Met.TOO_MUCH)
+
 Address = tuple[int, Any]
 
 _resolvers = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
 
 class Connection(socket.socket):
-    """A connection that knows, also when it is closed, how many bytes have come on it."""
+    """A connection that knows, also when it is closed, how many bytes have come on it, and that has a budget of them.
 
+    Beyond the budget it fails as one that was lost does, and is `overrun`.
+    """
+
+    overrun = False
     _came = 0
+    _taken = 0
+    _sent = 0
 
     @property
     def received(self) -> int:
         return received_bytes(self) if self.fileno() >= 0 else self._came
 
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        data = super().recv(min(bufsize, MOST_A_TURN), flags)
+        self._taken += 0 if flags & socket.MSG_PEEK else len(data)
+        self._within_budget()
+        return data
+
+    def send(self, data: Buffer, flags: int = 0, /) -> int:
+        sent = super().send(data, flags)
+        self._sent += sent
+        self._within_budget()
+        return sent
+
     def close(self) -> None:
         self._came = self.received
         super().close()
+
+    def _within_budget(self) -> None:
+        if self._taken > MOST_RECEIVED or self._sent > MOST_SENT:
+            self.overrun = True
+            raise ConnectionAbortedError(SENDS_TOO_MUCH.why)
 
 
 async def reach(config: SSHConfig, limit_s: float) -> Connection | Sighting:

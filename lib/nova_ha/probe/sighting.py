@@ -22,6 +22,7 @@ class Met(enum.Enum):
     NO_BANNER = "no banner"  # the connection was taken, and nothing said on it
     THIS_MACHINE = "this machine"  # it cannot connect: the node was not even tried
     TURNED_AWAY = "turned away"  # in words, instead of a banner: it lets nobody in, or not us, for a while
+    TOO_MUCH = "too much"  # it sent more than a login needs, or had us send it
     KEYS = "keys"  # the server's are not the recorded ones, or cannot be exchanged
 
 

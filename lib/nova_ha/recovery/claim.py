@@ -56,11 +56,8 @@ class NotClaimed:
 
 def claim(clients: DriverClients, findings: Findings, node: ComputeNode) -> Claimed | NotClaimed:
     """Claim the node, or take its incident over. Raises ConsulError."""
-    me = findings.view.ha_nodes.get(clients.me)
-    if me is None:
-        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{clients.me} is no HA node any more"))
-    if me.in_use and not _left_in_use(findings.view, me):
-        return NotClaimed(Closed(Gate.HA_NODE_BUSY, f"{me.key(IN_USE)} is True: {clients.me} works on another node"))
+    if closed := busy(findings.view, clients.me):
+        return NotClaimed(closed)
     policy = findings.view.policy
     semaphore = findings.semaphore or Semaphore.read(clients.store, RECOVERY_SEMAPHORE)
     session = Session.create(clients.store, f"nova-ha {node.name}", policy.session_ttl, policy.session_lock_delay)
@@ -74,6 +71,16 @@ def claim(clients: DriverClients, findings: Findings, node: ComputeNode) -> Clai
         if not isinstance(claimed, Claimed):
             session.end()
     return claimed
+
+
+def busy(view: ClusterView, name: str) -> Closed | None:
+    """Return why this HA node can claim nothing now, or None."""
+    me = view.ha_nodes.get(name)
+    if me is None:
+        return Closed(Gate.HA_NODE_BUSY, f"{name} is no HA node any more")
+    if me.in_use and not _left_in_use(view, me):
+        return Closed(Gate.HA_NODE_BUSY, f"{me.key(IN_USE)} is True: {name} works on another node")
+    return None
 
 
 def _claim_with(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -14,10 +15,11 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.consul.semaphore import Semaphore
-from nova_ha.errors import ConsulError, Refused, TryAgain
-from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, claim, open_for_operator
+from nova_ha.errors import Refused
+from nova_ha.power import PowerState
+from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, busy, claim, open_for_operator
 from nova_ha.recovery.driver import Driver
-from nova_ha.recovery.driver_clients import DriverClients
+from nova_ha.recovery.driver_clients import DriverClients, Halted
 from nova_ha.recovery.evacuation import evacuate
 from nova_ha.recovery.fencing import fence
 from nova_ha.recovery.findings import Findings, look
@@ -25,6 +27,7 @@ from nova_ha.recovery.finish import finish, in_words
 from nova_ha.recovery.force_down import force_down
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide, decide_again
 from nova_ha.recovery.notify import notify
+from nova_ha.recovery.queue import Queue, due_tasks
 
 log = logging.getLogger(__name__)
 
@@ -50,41 +53,56 @@ class Result:
     gate: Gate | None = None
 
 
-def due_nodes(view: ClusterView, clients: DriverClients) -> Sequence[str]:
-    """Return the nodes for which a step is due, those that nobody has claimed yet first."""
-    tasks = duties(view, clients.clock.now())
-    return sorted((node for node, task in tasks.items() if task.duty.due), key=lambda n: tasks[n].duty.value)
+class GaveWay(enum.Enum):
+    """Why a node has its turn later: others can be claimed meanwhile."""
+
+    BMC_AWAY = "its BMC does not answer"
+    LOCK_DELAY = "its last holder's lock delay runs"
 
 
 def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str, Result]:
     """Recover what is due, one node after the other, until nothing more can be claimed here.
 
-    `only` limits it to these nodes. Raises ConsulError, and TryAgain where the work stopped between two steps; what
-    else goes wrong over one node is raised once the others had their turn.
+    `only` limits it to these nodes. The state is read again before each: whatever can be claimed by then comes before
+    what is only tried again. Raises ConsulError where it cannot be read, and Halted where the work is to stop between
+    two steps; what else goes wrong over one node is raised once the others had their turn.
     """
     results: dict[str, Result] = {}
     broken: list[Exception] = []
+    queue = Queue(clients, only)
     view = read_view(clients.store)
     refuse_unless_ha_node(view, clients.me)
-    while True:
-        nodes = [node for node in due_nodes(view, clients) if not only or node in only]
-        fresh = [node for node in nodes if node not in results]
-        if not fresh and broken:
-            raise broken[0]
-        if not fresh:
-            return results
-        for node in fresh:
-            try:
-                results[node] = recover(clients, node)
-            except (ConsulError, TryAgain):
-                raise
-            except Exception as error:
-                # A record or an answer that nobody has thought of must not keep the other nodes waiting.
-                broken.append(error)
-                results[node] = _told(Result(node, "failed", f"{type(error).__name__}: {error}"))
-            if results[node].outcome == "finished":
-                break  # the world has moved on meanwhile: read it again before the next
+    while waiting := queue.waiting(view):
+        node = waiting[0]
+        if clients.stopping():
+            raise Halted(f"asked to end before {node}")
+        try:
+            result = _turn(clients, queue, view, node)
+        except Halted:
+            raise
+        except Exception as error:
+            # What fails over one node, as a record that nobody has thought of, must not keep the others waiting.
+            broken.append(error)
+            result = _told(Result(node, "failed", f"{type(error).__name__}: {error}"))
+        if isinstance(result, Result):
+            queue.take(view, node)
+            results[node] = result
         view = read_view(clients.store)
+    if broken:
+        raise broken[0]
+    return results
+
+
+def _turn(clients: DriverClients, queue: Queue, view: ClusterView, node: str) -> Result | GaveWay:
+    if closed := busy(view, clients.me):
+        return _told(_waits(node, closed))
+    result = recover(clients, node, lambda seen: bool(queue.claims_beside(seen, node)))
+    if isinstance(result, GaveWay):
+        log.info("host=%s step=claim later: %s, and others can be claimed", node, result.value)
+        queue.put_back(node)
+    if result is GaveWay.BMC_AWAY:
+        queue.put_back_without_bmc(view, queue.claims_beside(view, node))
+    return result
 
 
 def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
@@ -97,8 +115,13 @@ def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
         raise Refused("; ".join(map(str, problems)), remedy=f"mend the keys, see `nova-ha ha-node show {me}`")
 
 
-def recover(clients: DriverClients, node_name: str) -> Result:
-    """Take the node's recovery as far as it goes from here. Raises as `recover_all`."""
+def recover(
+    clients: DriverClients, node_name: str, others_wait: Callable[[ClusterView], bool] = lambda view: False
+) -> Result | GaveWay:
+    """Take the node's recovery as far as it goes from here, unless it would only keep others waiting.
+
+    Raises ConsulError, and TryAgain where it stopped between two steps.
+    """
     patience = _Patience(clients)
     while True:
         findings, outcome, node = last_look(clients, node_name)
@@ -107,9 +130,13 @@ def recover(clients: DriverClients, node_name: str) -> Result:
             return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else gone)
         if isinstance(outcome, Ask):
             return _asked(clients, findings, node, outcome)
+        if node.bmc and findings.power.state is PowerState.UNKNOWN and others_wait(findings.view):
+            return GaveWay.BMC_AWAY
         claimed = claim(clients, findings, node)
         if isinstance(claimed, Claimed):
             return _driven(clients, findings, node, claimed)
+        if claimed.closed.gate is Gate.LOCK_DELAY and others_wait(findings.view):
+            return GaveWay.LOCK_DELAY
         if not patience.lasts(claimed, findings.view):
             return _told(_waits(node_name, claimed.closed))
 
@@ -213,7 +240,7 @@ def not_due(clients: DriverClients, nodes: Sequence[str]) -> Mapping[str, Result
 def dry_run_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str, Result]:
     """Say for each node that is due what the last look finds, and change nothing."""
     view = read_view(clients.store)
-    nodes = only or due_nodes(view, clients)
+    nodes = only or due_tasks(view, clients)
     return {node: _would(clients, node) for node in nodes}
 
 

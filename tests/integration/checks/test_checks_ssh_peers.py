@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from kit.machines.asyncssh_server import AsyncSSHServer
 from kit.machines.sshd import HANGING_SHELL, Bars, start_sshd
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
@@ -258,20 +258,20 @@ def test_missing_credentials_are_unknown_without_a_connection(network: Network) 
 
 
 def test_a_password_that_is_refused_slowly_as_by_pam_is_no_hanging_host(network: Network) -> None:
-    with asyncssh_server(network.host(1), delay_s=2.5) as config:
+    with AsyncSSHServer(network.host(1), delay_s=2.5) as config:
         assert timely(lambda: login(replace(config, password="wrong"))) == unknown("wrong password", refused=True)
         assert timely(lambda: login(config)) == WELL
 
 
 def test_a_server_that_asks_interactively_gets_the_password_once(network: Network) -> None:
-    with asyncssh_server(network.host(1), interactive=True) as config:
+    with AsyncSSHServer(network.host(1), interactive=True) as config:
         assert login(config) == WELL
         assert login(replace(config, password="wrong")) == unknown("wrong password", refused=True)
 
 
 def test_many_hanging_hosts_do_not_hide_the_others(peer: Peer, network: Network) -> None:
     silent, greeting = peer(silence), peer(banner_then_silence)
-    with asyncssh_server(network.host(1)) as config:
+    with AsyncSSHServer(network.host(1)) as config:
         nodes = {f"a-silent-{n:03}": silent for n in range(100)}
         nodes |= {f"b-greeting-{n:03}": greeting for n in range(100)}
         nodes |= {f"c-well-{n:03}": config for n in range(50)}
@@ -335,69 +335,6 @@ def test_a_network_that_is_down_is_failing(link: str, address: str, reasons: tup
     )
     state, why = json.loads(run.stdout)
     assert (state, why in reasons) == ("failing", True), run
-
-
-class asyncssh_server:
-    """An SSH server of another make, in a thread: slow with its answers, or asking interactively."""
-
-    def __init__(self, address: str, *, delay_s: float = 0.0, interactive: bool = False) -> None:
-        self.config = SSHConfig(address, 2222, "u", "p")
-        self._delay_s = delay_s
-        self._interactive = interactive
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-
-    def __enter__(self) -> SSHConfig:
-        self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(20)
-        return self.config
-
-    def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(20)
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(20)
-        self._loop.close()
-
-    async def _listen(self) -> None:
-        import asyncssh
-
-        delay_s, interactive = self._delay_s, self._interactive
-
-        class Server(asyncssh.SSHServer):
-            def begin_auth(self, username: str) -> bool:
-                return True
-
-            def password_auth_supported(self) -> bool:
-                return not interactive
-
-            def kbdint_auth_supported(self) -> bool:
-                return interactive
-
-            def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> object:
-                return ("", "", "", [("Password:", False)])
-
-            def validate_kbdint_response(self, username: str, responses: list[str]) -> bool:
-                return responses == ["p"]
-
-            async def validate_password(self, username: str, password: str) -> bool:
-                await asyncio.sleep(delay_s)
-                return password == "p"
-
-        self._server = await asyncssh.listen(
-            self.config.address,
-            self.config.port,
-            server_factory=Server,
-            server_host_keys=[asyncssh.generate_private_key("ssh-ed25519")],
-            process_factory=lambda process: process.exit(0),
-        )
-
-    async def _end(self) -> None:
-        self._server.close()
-        await self._server.wait_closed()
-        others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 SWEEP = """

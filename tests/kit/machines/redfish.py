@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gzip
 import hashlib
 import http.client
 import ipaddress
@@ -131,7 +132,8 @@ class FakeRedfish:
 
     `refuses` answers a power-off with this HTTP status; `goes_off_first` lets the host go off at that moment.
     `lies` takes a power-off and does nothing; `drops` closes the connection instead of answering it.
-    `stalls` never answers anything.
+    `stalls` never answers anything. `floods` answers each question about the system with so many spaces first, which
+    are nothing in JSON, `packs` sends it packed, and `unsized` says no length; `drips` sends a byte at a time.
     """
 
     host: str
@@ -146,6 +148,10 @@ class FakeRedfish:
     drops: bool = False
     stalls: bool = False
     broken_json: bool = False
+    floods: int = 0
+    packs: bool = False
+    unsized: bool = False
+    drips: bool = False
     down: bool = False
     sessions: set[str] = field(default_factory=set)
     logins: int = 0
@@ -162,9 +168,12 @@ class FakeRedfish:
 def start_fake_redfish(folder: Path, host: str, port: int = 443) -> Iterator[FakeRedfish]:
     """Run the small BMC at the address while the block lasts."""
     certificate = make_certificate(folder, host)
-    state = FakeRedfish(host, port, certificate.fingerprint)
-    handler = type("Handler", (_Handler,), {"bmc": state})
-    server = _QuietServer((host, port), handler)
+
+    class Handler(_Handler):
+        """Of this BMC."""
+
+    server = _QuietServer((host, port), Handler)
+    state = Handler.bmc = FakeRedfish(host, server.server_port, certificate.fingerprint)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.chain, certificate.key)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
@@ -268,8 +277,25 @@ class _Handler(BaseHTTPRequestHandler):
         text = b"" if body is None else json.dumps(body).encode()
         if self.bmc.broken_json:
             text = text[: len(text) // 2]
+        headers = dict(headers or {})
+        if self.path == _SYSTEM:
+            text = b" " * self.bmc.floods + text
+        if self.bmc.packs:
+            text = gzip.compress(text, 9)
+            headers["Content-Encoding"] = "gzip"
+        if not self.bmc.unsized:
+            headers["Content-Length"] = str(len(text))
         self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(text))}.items():
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(text)
+        if self.bmc.drips and self.path == _SYSTEM:
+            self._drip(text)
+        else:
+            self.wfile.write(text)
+
+    def _drip(self, text: bytes) -> None:
+        for byte in text:
+            self.wfile.write(bytes([byte]))
+            if self.bmc.closing.wait(0.2):
+                return

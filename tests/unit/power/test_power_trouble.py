@@ -11,6 +11,7 @@ import struct
 import pytest
 from nova_ha.errors import BMCError, ConfigError
 from nova_ha.power.diagnosis import Diagnosis, Trouble, diagnose
+from nova_ha.power.redfish_answer import AnswerTooLong
 from pyghmi.exceptions import IpmiException, PyghmiException, RedfishError, UnrecognizedCertificate
 from pyghmi.ipmi.private import constants
 
@@ -49,6 +50,7 @@ MEANINGS = [
     (ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"), Trouble.CONNECTION_LOST),
     (http.client.RemoteDisconnected("closed"), Trouble.CONNECTION_LOST),
     (http.client.IncompleteRead(b""), Trouble.CONNECTION_LOST),
+    (AnswerTooLong(), Trouble.TOO_LONG),
     (ConfigError("tls 'x' is not one of..."), Trouble.BAD_SETTING),
     (BMCError("the BMC shows no system"), Trouble.COMMAND_REFUSED),
     (struct.error("unpack requires a buffer of 4 bytes"), Trouble.UNKNOWN),

@@ -35,6 +35,8 @@ class FakeSession:
             os.write(1, b"Password for chatty is somehow malformed")
         if self.device.host == "mute":
             signal.pause()
+        if self.device.host == "greedy":
+            bytes(4 << 30)
         if self.device.host == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
         return ON
@@ -198,6 +200,14 @@ def test_what_pyghmi_prints_is_in_no_answer(log: Path) -> None:
     assert answers_of_main(an_order("chatty")) == {"chatty": BMCAnswer(ON, "an-identity", sent=True)}
 
 
+@pytest.mark.fault(52)
+def test_a_bmc_that_takes_too_much_memory_fails_with_that_and_no_other_does(log: Path) -> None:
+    answers = answers_of_main(an_order("greedy", "a"))
+
+    assert answers["greedy"].diagnosis == Diagnosis(Trouble.UNKNOWN, "MemoryError: ")
+    assert answers["a"].power == ON
+
+
 def test_a_parent_that_ignores_the_end_of_its_children_changes_nothing(log: Path) -> None:
     def ignore() -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -245,6 +255,7 @@ def test_a_process_whose_parent_is_gone_ends_at_once() -> None:
         ("On", PowerState.UNKNOWN, "the BMC says 'On'"),
         ("poweringoff", PowerState.UNKNOWN, "the BMC says 'poweringoff'"),
         ("", PowerState.UNKNOWN, "the BMC says ''"),
+        ("x" * 100000, PowerState.UNKNOWN, f"the BMC says '{'x' * 40}'"),
     ],
 )
 def test_a_word_that_is_neither_on_nor_off_is_unknown(word: str, state: PowerState, why: str) -> None:

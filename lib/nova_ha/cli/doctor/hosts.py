@@ -45,6 +45,8 @@ def _ssh_remedy(name: str, seen: Sighting) -> str:
 
     if seen.met is Met.TURNED_AWAY:
         return "the HA nodes' addresses in its sshd_config: `PerSourcePenaltyExemptList` (OpenSSH 9.8 and newer)"
+    if seen.met is Met.TOO_MUCH:
+        return "find out who answers there: no SSH server sends so much"
     if seen.met is Met.KEYS:
         return f"if the host was installed anew: `nova-ha node set {name} --probe`; else find out who answers there"
     return f"bring the host up, or mend it with `nova-ha node set {name} --ssh-...`; `nova-ha check ssh {name}`"

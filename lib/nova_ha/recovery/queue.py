@@ -1,0 +1,76 @@
+"""Whose turn it is: the nodes that are due, those first about which something can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from nova_ha.cluster.duty import Duty, Task, duties
+from nova_ha.cluster.view import ClusterView
+from nova_ha.limits import BMC_READING_S
+from nova_ha.power import PowerState
+from nova_ha.recovery.driver_clients import DriverClients
+
+# What nobody has claimed yet comes first, what only may have become possible last.
+ORDER = (Duty.CLAIM, Duty.RESUME, Duty.TRY_AGAIN)
+# Each reading is a process for as long as it takes.
+READINGS_AT_ONCE = 32
+
+
+class Queue:
+    """The turns of one pass over what is due; `only` limits it to these nodes.
+
+    Each node has one turn, and another one only if it has become more urgent since, as when an operator lets its gate
+    pass. Who was put back has it after all others of the same duty.
+    """
+
+    def __init__(self, clients: DriverClients, only: Sequence[str] = ()) -> None:
+        self._clients = clients
+        self._only = only
+        self._taken: dict[str, Duty] = {}
+        self._put_back: set[str] = set()
+
+    def waiting(self, view: ClusterView) -> Sequence[str]:
+        """Return who waits for a turn, in order."""
+        return list(self._waiting(view))
+
+    def take(self, view: ClusterView, node: str) -> None:
+        """Note that the node had its turn, for what was due by this view."""
+        self._taken[node] = duties(view, self._clients.clock.now())[node].duty
+
+    def put_back(self, node: str) -> None:
+        """Note that nothing can be done about the node yet."""
+        self._put_back.add(node)
+
+    def claims_beside(self, view: ClusterView, node: str) -> Sequence[str]:
+        """Return the others that can be claimed now, as far as is known."""
+        tasks = self._waiting(view)
+        return [n for n in tasks if tasks[n].duty is Duty.CLAIM and n != node and n not in self._put_back]
+
+    def put_back_without_bmc(self, view: ClusterView, others: Sequence[str]) -> None:
+        """Put back those whose BMC does not answer, all asked at once.
+
+        What takes the power takes it from many hosts and their BMCs: one look after the other would be minutes.
+        """
+        with ThreadPoolExecutor(READINGS_AT_ONCE) as pool:
+            answers = list(pool.map(lambda other: self._bmc_answers(view, other), others))
+        self._put_back |= {other for other, answered in zip(others, answers, strict=True) if not answered}
+
+    def _bmc_answers(self, view: ClusterView, node: str) -> bool:
+        found = view.compute_nodes[node]
+        return found.bmc is None or self._clients.bmc(found).power(BMC_READING_S).state is not PowerState.UNKNOWN
+
+    def _waiting(self, view: ClusterView) -> dict[str, Task]:
+        tasks = {n: task for n, task in due_tasks(view, self._clients).items() if not self._only or n in self._only}
+        fresh = [n for n, task in tasks.items() if n not in self._taken or _rank(task.duty) < _rank(self._taken[n])]
+        return {n: tasks[n] for n in sorted(fresh, key=lambda n: (_rank(tasks[n].duty), n in self._put_back))}
+
+
+def due_tasks(view: ClusterView, clients: DriverClients) -> dict[str, Task]:
+    """Return what is due, by the node's name, in the order in which it is done."""
+    due = {node: task for node, task in duties(view, clients.clock.now()).items() if task.duty.due}
+    return dict(sorted(due.items(), key=lambda item: _rank(item[1].duty)))
+
+
+def _rank(duty: Duty) -> int:
+    return ORDER.index(duty)
