@@ -57,8 +57,8 @@ class Queue:
         self._put_back |= {other for other, answered in zip(others, answers, strict=True) if not answered}
 
     def _bmc_answers(self, view: ClusterView, node: str) -> bool:
-        found = view.compute_nodes[node]
-        return found.bmc is None or self._clients.bmc(found).power(BMC_READING_S).state is not PowerState.UNKNOWN
+        device = view.compute_nodes[node].bmc
+        return device is None or self._clients.bmc(device).power(BMC_READING_S).state is not PowerState.UNKNOWN
 
     def _waiting(self, view: ClusterView) -> dict[str, Task]:
         tasks = {n: task for n, task in due_tasks(view, self._clients).items() if not self._only or n in self._only}

@@ -29,7 +29,7 @@ def bmc(tmp_path: Path) -> Iterator[FakeRedfish]:
 
 
 def look(bmc: FakeRedfish, each_s: float = 60.0) -> BMCAnswer:
-    order = Order(BMCTask.LOOK, {"": bmc.address}, time.monotonic() + each_s, each_s)
+    order = Order(BMCTask.LOOK, {"": bmc.device}, time.monotonic() + each_s, each_s)
     return carry_out_in_a_child(order)[""]
 
 
