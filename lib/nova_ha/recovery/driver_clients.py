@@ -14,6 +14,7 @@ from nova_ha.compute import Compute
 from nova_ha.consul.store import Store
 from nova_ha.errors import HAError, TryAgain
 from nova_ha.power import BMC
+from nova_ha.recovery.silence import Heard
 
 
 class Answer(enum.Enum):
@@ -50,7 +51,8 @@ class Sight:
 class DriverClients:
     """The clients of one driver. `compute()` connects at its first call and raises NovaError or ConfigError.
 
-    `stopping` becomes True when the process was asked to end (SIGTERM).
+    `stopping` becomes True when the process was asked to end (SIGTERM). `heard` is what this process has read of all
+    nova-computes, oldest first: whoever has read before hands it in.
     """
 
     store: Store
@@ -60,6 +62,7 @@ class DriverClients:
     bmc: Callable[[ComputeNode], BMC]
     sight: Callable[[ComputeNode, float], Sight]
     stopping: Callable[[], bool] = field(default=lambda: False)
+    heard: list[Heard] = field(default_factory=list)
 
 
 class NeedsOperator(HAError):

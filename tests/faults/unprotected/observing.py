@@ -7,7 +7,7 @@ from faults.unprotected.removal import Edit, Removal, process, removal
 ASSESS = "lib/nova_ha/monitor/assess.py"
 GATES = "lib/nova_ha/monitor/gates.py"
 VOTES = "lib/nova_ha/probe/votes.py"
-LOOK = "lib/nova_ha/recovery/last_look.py"
+SILENCE = "lib/nova_ha/recovery/silence.py"
 FINDINGS = "lib/nova_ha/recovery/findings.py"
 RECOVERY_GATES = "lib/nova_ha/recovery/gates.py"
 SHARED_GATES = "lib/nova_ha/cluster/shared_gates.py"
@@ -74,11 +74,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         5,
         "a host that Nova still hears is left to the operator",
-        Edit(
-            LOOK,
-            "    if then is None or now is None or now.service.updated_at != then.service.updated_at:\n",
-            "    if False:\n",
-        ),
+        Edit(SILENCE, "    return before.updated_at == after.updated_at and _status", "    return _status"),
         tests="test_fault_observers.py::test_a_host_that_only_nova_still_hears_is_left_to_the_operator",
     ),
     removal(

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from nova_ha.clock import Clock
@@ -47,6 +47,9 @@ class FakeNova:
     call_timeout_s = 8.0
 
     def __init__(self, clock: Clock, hosts: Sequence[str], rebuild_s: float = 2.0) -> None:
+        # Nova's own report_interval. Each nova-compute has a phase of its own.
+        self.report_interval_s = 10.0
+        self.reports_at = {name: -7.3 * number % 10.0 for number, name in enumerate(hosts)}
         self.clock = clock
         self.rebuild_s = rebuild_s
         self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
@@ -106,8 +109,12 @@ class FakeNova:
             with contextlib.suppress(NovaError):
                 self._evacuate(due[1], due[2])
         for name, service in self.hosts.items():
-            if name not in self.silent:
-                self.hosts[name] = replace(service, updated_at=self.clock.now(), up=not service.forced_down)
+            if name not in self.silent and self.reports_at[name] <= now:
+                # The one of now is the last that was due, and the next one keeps its phase.
+                late = (now - self.reports_at[name]) % self.report_interval_s
+                stamp = self.clock.now() - timedelta(seconds=late)
+                self.reports_at[name] = now - late + self.report_interval_s
+                self.hosts[name] = replace(service, updated_at=stamp, up=not service.forced_down)
         for rebuild in list(self.rebuilds):
             if now - rebuild.began >= self.rebuild_s:
                 self.rebuilds.remove(rebuild)
