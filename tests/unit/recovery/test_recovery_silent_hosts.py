@@ -229,7 +229,11 @@ def test_an_approval_does_not_ask_whether_it_is_silent_alone() -> None:
     world.hang("c1")
     world.nova.silent.update(world.nova.hosts)
     operator.approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.NOVA_REPORTS])
-    world.recover()
+    world.driving.add("ha-1")
+    clients = world.clients("ha-1")
+    look(clients, world.node("c1"))
+    world.clock.sleep(13)
+    recover(clients, "c1")
     assert world.bmcs["c1"].commands
 
 
