@@ -25,7 +25,7 @@ from nova_ha.sandbox.consul import Agent, Datacenter
 from nova_ha.sandbox.network import Network, Reservation
 from nova_ha.sandbox.openstack import OpenStack
 
-from kit.clouds.plan import WholePlan
+from kit.clouds.plan import TIMING, WholePlan
 from kit.clouds.whole import WholeCloud
 from kit.machines.bmc import SimulatedBMC
 from kit.machines.driver import Driver
@@ -199,7 +199,7 @@ class DividedOpenStack(OpenStack):
     """The simulated OpenStack on a machine of its own."""
 
     def __init__(self, wires: Wires, address: str, directory: Path) -> None:
-        super().__init__(address, directory)
+        super().__init__(address, directory, TIMING)
         self._wires = wires
         wires.plug(NOVA, address)
 
