@@ -41,6 +41,7 @@ class FakeNova:
     `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
     text. `guests[server]` are the hosts where it runs; `doubled` collects the servers that ever ran on two,
     `unfenced` those that were asked for while `is_off(host)` was false.
+    `answers_at` is the clock of the API's Date, where it is not that of the stamps.
     `calls` has every call with an effect. `before` runs before each of them.
     """
 
@@ -51,6 +52,7 @@ class FakeNova:
         self.report_interval_s = 10.0
         self.reports_at = {name: -7.3 * number % 10.0 for number, name in enumerate(hosts)}
         self.clock = clock
+        self.answers_at: Callable[[], datetime] = lambda: self.clock.now()
         self.rebuild_s = rebuild_s
         self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
         self.silent: set[str] = set()
@@ -161,12 +163,12 @@ class FakeNova:
         self._read("service")
         self.tick()
         service = self.hosts.get(host)
-        return ServiceReading(service, self.clock.now()) if service else None
+        return ServiceReading(service, self.answers_at()) if service else None
 
     def services(self) -> Sequence[ServiceReading]:
         self._read("services")
         self.tick()
-        return [ServiceReading(service, self.clock.now()) for service in self.hosts.values()]
+        return [ServiceReading(service, self.answers_at()) for service in self.hosts.values()]
 
     def _named(self, service_id: str) -> ComputeService:
         return next(service for service in self.hosts.values() if service.id == service_id)
