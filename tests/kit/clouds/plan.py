@@ -14,9 +14,8 @@ HOST_LIMIT = "1.5"
 # Not the field's: Nova's own defaults are 10 and 60 s. So a host's silence is seen after 3 s and not after 12. On the
 # real OpenStack, kit.stack.configuration sets them.
 TIMING = Timing(report_interval_s=1.0, service_down_time_s=5.0)
-# The shortest that the policy allows, so that a driver's death is noticed soon; and what TIMING makes of Nova.
+# The shortest that the policy allows, so that a driver's death is noticed soon.
 POLICY = {
-    "nova/report_interval": "1",
     "monitor/fail_threshold": "2",
     "monitor/max_failed": "100%",
     "session/ttl": "10",
@@ -41,7 +40,7 @@ class WholePlan:
     `observers` are HA nodes with the shipped configuration; `interval_s`, `timer_s` and `bmc_s` are its SSH,
     cluster and BMC checks' intervals; without `timer` the second does nothing. `others` are HA nodes whose
     agents run nothing: for drivers by hand. `key_list_policy` is the servers' `acl.enable_key_list_policy`, off as
-    Consul has it.
+    Consul has it. `timing` is that of the simulated Nova; TIMING where nothing is said.
     """
 
     compute: int = 3
@@ -56,6 +55,12 @@ class WholePlan:
     watches: Watches = Watches.SHIPPED
     timer: bool = True
     policy: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing = field(default=TIMING)
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The whole policy: what POLICY has, how often this Nova reports, and what this plan is about."""
+        return {**POLICY, "nova/report_interval": f"{self.timing.report_interval_s:g}", **self.policy}
 
 
 def check(name: str, args: Sequence[str], interval_s: int, timeout_s: int) -> dict[str, Any]:
