@@ -168,8 +168,12 @@ class Cause(enum.Enum):
     ENDED = "ended"
     # max-failed: by all that the monitor counts
     FAIL_TOGETHER = "fail-together"
+    # nova-away: the service answers, but may be deaf: too few others report, or there are none
+    OTHERS_SILENT = "others-silent"
+    NO_OTHERS = "no-others"
     # nova-reports: it was looked at twice
     STILL_REPORTS = "still-reports"
+    NEVER_KNOWN = "never-known"
 
 
 @dataclass(frozen=True)

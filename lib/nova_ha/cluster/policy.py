@@ -15,6 +15,9 @@ from nova_ha.limits import CALL_S, LOCK_MARGIN_S
 # Twice, for an evacuation may take two calls on one proof of the lock: a server is reset first.
 LEAST_LOCK_DELAY_S = 2 * (CALL_S + LOCK_MARGIN_S)
 
+# So long is waited before a fence, and a fifth longer.
+LONGEST_REPORT_INTERVAL_S = 120
+
 
 @dataclass(frozen=True)
 class Quorum:
@@ -78,6 +81,7 @@ class Policy:
     fence_attempts: int = 3
     fence_confirmations: int = 2
     fence_repeat: str = "approve"
+    nova_report_interval: int = 10
     session_ttl: int = 15
     session_lock_delay: int = 30
 
@@ -203,6 +207,11 @@ OPTIONS: Mapping[str, Option] = {
         Option("fence/attempts", _whole(1, 20), "attempts to cut the power"),
         Option("fence/confirmations", _whole(2, 10), "consecutive OFF readings needed, 2 s apart"),
         Option("fence/repeat", _one_of("approve", "auto"), "a second incident of a node within the window"),
+        Option(
+            "nova/report_interval",
+            _whole(1, LONGEST_REPORT_INTERVAL_S),
+            "seconds between two reports of a nova-compute, as in nova.conf",
+        ),
         Option("session/ttl", _whole(10, 60), "seconds until a silent driver's session may end"),
         # Consul caps a lock delay at 60 s.
         Option("session/lock_delay", _whole(5, 60), "seconds nobody gets a lost driver's lock"),

@@ -88,8 +88,11 @@ class GateReading:
 
     @property
     def is_(self) -> str:
-        """How it is, in a word or two."""
-        return f"approved by {self.approved_by}" if self.approved_by else self.judged.value
+        """How it is, in a word or two. One for which the recovery would look again cannot be judged by one look."""
+        if self.approved_by:
+            return f"approved by {self.approved_by}"
+        waits = self.shut and self.then is Then.LOOK_AGAIN
+        return (Judged.NOT_JUDGED if waits else self.judged).value
 
     @property
     def evidence(self) -> str:
@@ -173,6 +176,18 @@ def _compared(trouble: str, shown: str, recorded: str) -> str:
     return trouble or f"the BMC shows {shown or 'none'}, {words}"
 
 
+def _others_silent(silent: int, others: int, zone: str) -> str:
+    where = f" in zone {zone}" if zone else ""
+    return (
+        f"{silent} of {others} others{where} are silent too: message bus, database, or nova/report_interval is wrong"
+    )
+
+
+def _aged(age_s: float | None) -> str:
+    """Return what Nova's clocks say: of two machines, so nothing is decided on it."""
+    return f"; by Nova's clocks it reported {age_s:.0f} s ago" if age_s is not None else "; it never reported"
+
+
 _O, _C = Judged.OPEN, Judged.CLOSED
 NOT_JUDGED = "what it needs to know is behind {other}"
 
@@ -207,6 +222,11 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     ),
     (Gate.NOVA_AWAY, _O): "{services} nova-compute services",
     (Gate.NOVA_AWAY, _C): "{trouble}",
+    (Gate.NOVA_AWAY, Cause.OTHERS_SILENT): _others_silent,
+    (
+        Gate.NOVA_AWAY,
+        Cause.NO_OTHERS,
+    ): "no other nova-compute is up and enabled on a host that is well: whether it alone is silent, nobody can tell",
     (Gate.ANSWERS, _O): "SSH from {me}: {why}",
     (Gate.ANSWERS, Cause.CANNOT_TELL): "cannot tell from {me}: {why}",
     (Gate.ANSWERS, Cause.SEEN_AGAIN): "the observers see it again: {votes}",
@@ -238,9 +258,12 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     (Gate.APPROVAL, _C): "recovery/mode is {mode}",
     (Gate.REPEAT, _O): "no incident of it began within {window} s",
     (Gate.REPEAT, _C): "its last incident began {began:%Y-%m-%d %H:%M:%SZ}, within {window} s",
-    (Gate.NOVA_REPORTS, _O): lambda age_s: (
-        f"nova-compute reported {age_s:.0f} s ago" if age_s is not None else "it never reported"
+    (Gate.NOVA_REPORTS, _O): lambda still_s, others, silent: (
+        f"no report of its nova-compute within {still_s:.0f} s; {others - silent} of {others} others have reported"
     ),
-    (Gate.NOVA_REPORTS, _C): "its nova-compute must be silent for {missing_s:.0f} s more",
+    (Gate.NOVA_REPORTS, Cause.NEVER_KNOWN): "Nova has no nova-compute of it that could report",
+    (Gate.NOVA_REPORTS, _C): lambda missing_s, age_s: (
+        f"its nova-compute must be silent for {missing_s:.0f} s more" + _aged(age_s)
+    ),
     (Gate.NOVA_REPORTS, Cause.STILL_REPORTS): "its nova-compute still reports to Nova: the host lives",
 }

@@ -77,7 +77,10 @@ class MigrationStatus(enum.Enum):
 
 @dataclass(frozen=True)
 class ComputeService:
-    """A `nova-compute` service. `updated_at` is its last report, by Nova's clock; None before the first."""
+    """A `nova-compute` service. `updated_at` is its last report, by Nova's clock; None before the first.
+
+    `zone` is its availability zone, empty where Nova does not say.
+    """
 
     id: str
     host: str
@@ -86,18 +89,22 @@ class ComputeService:
     forced_down: bool
     disabled_reason: str
     updated_at: datetime | None
+    zone: str = ""
 
 
 @dataclass(frozen=True)
 class ServiceReading:
-    """A service with the time of the answer by Nova's own clock (its `Date` header), to tell its age."""
+    """A service with the time of the answer by the clock of Nova's API (its `Date` header)."""
 
     service: ComputeService
     read_at: datetime
 
     @property
     def silent_for_s(self) -> float | None:
-        """Seconds since nova-compute's last report, or None where it never reported."""
+        """Seconds since nova-compute's last report, or None where it never reported: to be shown only.
+
+        The two stamps are of two machines, and their clocks may differ.
+        """
         if self.service.updated_at is None:
             return None
         return (self.read_at - self.service.updated_at).total_seconds()

@@ -40,6 +40,7 @@ def service(record: Record) -> ComputeService:
         forced_down=bool(record["forced_down"]),
         disabled_reason=record.get("disabled_reason") or "",
         updated_at=moment(record["updated_at"]) if record.get("updated_at") else None,
+        zone=record.get("zone") or "",
     )
 
 

@@ -15,6 +15,7 @@ from nova_ha.consul.store import Store
 from nova_ha.errors import HAError, TryAgain
 from nova_ha.power import BMC
 from nova_ha.power.device import FenceDevice
+from nova_ha.recovery.silence import Heard
 
 
 class Answer(enum.Enum):
@@ -52,7 +53,8 @@ class DriverClients:
     """The clients of one driver. `compute()` connects at its first call and raises NovaError or ConfigError.
 
     `bmc` connects to a fence device, and sends nothing yet. `stopping` becomes True when the process was asked to
-    end (SIGTERM).
+    end (SIGTERM). `heard` is what this process has read of all nova-computes, oldest first: whoever has read before
+    hands it in.
     """
 
     store: Store
@@ -62,6 +64,7 @@ class DriverClients:
     bmc: Callable[[FenceDevice], BMC]
     sight: Callable[[ComputeNode, float], Sight]
     stopping: Callable[[], bool] = field(default=lambda: False)
+    heard: list[Heard] = field(default_factory=list)
 
 
 class NeedsOperator(HAError):

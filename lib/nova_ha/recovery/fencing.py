@@ -22,7 +22,8 @@ from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.force_down import current_service
 from nova_ha.recovery.gates import max_failed
 from nova_ha.recovery.power_watch import PowerWatch
-from nova_ha.recovery.reports import REPORTS_HAVE_ENDED_S
+from nova_ha.recovery.reports import reports_have_ended_s
+from nova_ha.recovery.silence import needed_s
 from nova_ha.recovery.states import Event
 
 log = logging.getLogger(__name__)
@@ -221,9 +222,13 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if last != before and driver.lets_pass(Gate.NOVA_REPORTS):
-        driver.note(f"nova-compute reported until the power was cut; now it must not for {REPORTS_HAVE_ENDED_S:g} s")
-        _sleep(driver, REPORTS_HAVE_ENDED_S)
+    if driver.lets_pass(Gate.NOVA_REPORTS):
+        # The last look did not wait for its silence.
+        reported, policy = last != before, driver.policy
+        silent_s = reports_have_ended_s(policy) if reported else needed_s(policy.nova_report_interval)
+        until = "nova-compute reported until the power was cut; now" if reported else "nova-compute may report still:"
+        driver.note(f"{until} it must not for {silent_s:g} s")
+        _sleep(driver, silent_s)
         before, last = last, _last_report(driver)
     if last != before:
         raise NeedsOperator(

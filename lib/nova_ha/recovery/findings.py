@@ -17,6 +17,7 @@ from nova_ha.limits import BMC_READING_S
 from nova_ha.power import PowerReading, PowerState
 from nova_ha.probe.votes import NodeVotes, Votes, read_votes
 from nova_ha.recovery.driver_clients import DriverClients, Sight
+from nova_ha.recovery.silence import KEPT_S, Heard
 
 T = TypeVar("T")
 
@@ -27,16 +28,21 @@ NOT_READ = PowerReading(PowerState.UNKNOWN, "not read")
 
 @dataclass(frozen=True)
 class Findings:
-    """What the last look saw. `services` is None, with `nova_trouble`, where Nova could not be asked."""
+    """What the last look saw. `services` is None, with `nova_trouble`, where Nova could not be asked.
+
+    `heard` are this process's readings of all nova-computes, the one of this look last. `failing` are the Nova hosts
+    that a quorum of the observers sees failing.
+    """
 
     view: ClusterView
     votes: NodeVotes
-    interval_s: float
     now: datetime
     me: str
     sight: Sight
     services: Sequence[ServiceReading] | None = None
     nova_trouble: str = ""
+    heard: Sequence[Heard] = ()
+    failing: frozenset[str] = frozenset()
     identity: str | None = None
     identity_trouble: str = ""
     power: PowerReading = NOT_READ
@@ -70,7 +76,7 @@ def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = N
     """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
     with ThreadPoolExecutor(4) as pool:
         sight = pool.submit(clients.sight, node, SIGHT_LIMIT_S)
-        services = pool.submit(_tried, lambda: list(clients.compute().services(node.nova_host or "")))
+        services = pool.submit(_tried, lambda: _services(clients, node.nova_host or ""))
         identity = pool.submit(_bmc_read, clients, node)
         fresh = view or read_view(clients.store)
         votes: Votes = read_votes(clients.store, fresh)
@@ -79,16 +85,33 @@ def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = N
         return Findings(
             view=fresh,
             votes=votes.of(node.name),
-            interval_s=votes.interval_s,
             now=clients.clock.now(),
             me=clients.me,
             sight=sight.result(),
             services=found,
             nova_trouble=trouble,
+            heard=tuple(clients.heard),
+            failing=_failing(fresh, votes),
             identity=name,
             identity_trouble=name_trouble,
             power=power,
         )
+
+
+def _services(clients: DriverClients, host: str) -> Sequence[ServiceReading]:
+    """Read every nova-compute that Nova can read, that of the host at any rate, and remember when."""
+    clock = clients.clock
+    asked = clock.monotonic()
+    found = list(clients.compute().services(host))
+    answered = clock.monotonic()
+    kept = [reading for reading in clients.heard if answered - reading.answered_s <= KEPT_S]
+    clients.heard[:] = [*kept, Heard(asked, answered, [reading.service for reading in found])]
+    return found
+
+
+def _failing(view: ClusterView, votes: Votes) -> frozenset[str]:
+    nodes = view.compute_nodes.values()
+    return frozenset(node.nova_host for node in nodes if node.nova_host and votes.of(node.name).agreed(view.quorum))
 
 
 def _tried(read: Callable[[], T]) -> tuple[T | None, str]:

@@ -22,10 +22,8 @@ from nova_ha.power import PowerState
 from nova_ha.power.identity import Match, compared
 from nova_ha.recovery.driver_clients import Answer
 from nova_ha.recovery.findings import Findings
+from nova_ha.recovery.silence import StoodStill, silence_of
 from nova_ha.recovery.targets import targets
-
-# Nova's stamps have whole seconds, and so has the Date of its answers.
-STAMP_RESOLUTION_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,14 @@ class Case:
         """
         return self.receipt is not None or (self.incident is not None and not self.incident.before_the_fence)
 
+    @cached_property
+    def silence(self) -> StoodStill | None:
+        """How long its nova-compute has stood still; None where that is not asked, or cannot be."""
+        f, host = self.findings, self.node.nova_host
+        if self.off_by_bmc or f.services is None or not host:
+            return None
+        return silence_of(f.heard, host, f.failing, f.view.policy.nova_report_interval)
+
     @property
     def own_nova_host(self) -> str | None:
         """Nova's name of the HA node that looks."""
@@ -80,15 +86,9 @@ def targets_of(findings: Findings, node: ComputeNode) -> Sequence[str]:
     return targets(kinds, services, failed_host=node.nova_host, own_host=case.own_nova_host)
 
 
-def missing_silence_s(f: Findings, node: ComputeNode) -> float:
-    """Return how many seconds nova-compute's silence lacks to match the observers' streak; 0 when it does."""
-    reading = f.service_of(node.nova_host or "")
-    if reading is None or reading.silent_for_s is None:
-        return 0.0
-    streak = f.votes.agreed(f.view.quorum) or f.view.policy.monitor_fail_threshold
-    needed = max(0.0, (streak - 1) * f.interval_s - STAMP_RESOLUTION_S)
-    # Whatever Nova's clocks say: so long without a report is enough.
-    return min(needed, max(0.0, needed - reading.silent_for_s))
+def silence_asked(findings: Findings, node: ComputeNode, incident: Incident | None) -> StoodStill | None:
+    """Return how long its nova-compute has stood still; None where that is not asked, or cannot be."""
+    return Case(findings, node, incident).silence
 
 
 # --- the operator's part ---
@@ -154,8 +154,10 @@ def _no_quorum(case: Case) -> GateReading | None:
     return shared_gates.no_quorum(view, len(votes.votes), votes.agreed(view.quorum), votes.in_words())
 
 
-def _nova_away(case: Case) -> GateReading:
+def _nova_away(case: Case) -> GateReading | None:
     services, trouble = case.findings.services, case.findings.nova_trouble
+    if _nova_hears_nobody(case):
+        return None
     return GateReading.of(Gate.NOVA_AWAY, services is not None, trouble=trouble, services=len(services or ()))
 
 
@@ -184,6 +186,22 @@ def _no_target(case: Case) -> GateReading:
         return GateReading.behind(Gate.NO_TARGET, Gate.NOVA_AWAY)
     found = targets_of(case.findings, case.node)
     return GateReading.of(Gate.NO_TARGET, bool(found), targets=found)
+
+
+def _nova_hears_nobody(case: Case) -> GateReading | None:
+    """Closed where its nova-compute stands still, and too few others were heard meanwhile: Nova may hear nobody.
+
+    Whoever lets nova-reports pass does not ask whether it is silent.
+    """
+    found = case.silence
+    if found is None or found.others is None or _approved(case, GateReading.of(Gate.NOVA_REPORTS, False)).open:
+        return None
+    if found.others.number == 0:
+        return GateReading.of(Gate.NOVA_AWAY, False, Cause.NO_OTHERS)
+    if (quiet := found.quiet) is None:
+        return None
+    seen = {"silent": len(quiet.silent), "others": quiet.number, "zone": quiet.zone}
+    return GateReading.of(Gate.NOVA_AWAY, False, Cause.OTHERS_SILENT, **seen)
 
 
 # --- what only the operator can judge ---
@@ -332,12 +350,17 @@ def _nova_reports(case: Case) -> GateReading | None:
     f, node = case.findings, case.node
     if case.off_by_bmc:
         return None
-    if f.services is None:
+    if f.services is None or _nova_hears_nobody(case):
         return GateReading.behind(Gate.NOVA_REPORTS, Gate.NOVA_AWAY)
-    if missing := missing_silence_s(f, node):
-        return GateReading.of(Gate.NOVA_REPORTS, False, missing_s=missing)
-    reading = f.service_of(node.nova_host or "")
-    return GateReading.of(Gate.NOVA_REPORTS, True, age_s=reading.silent_for_s if reading else None)
+    found, reading = case.silence, f.service_of(node.nova_host or "")
+    if found is None or reading is None:
+        return GateReading.of(Gate.NOVA_REPORTS, True, Cause.NEVER_KNOWN)
+    if found.others is None:
+        return GateReading.of(Gate.NOVA_REPORTS, False, missing_s=found.missing_s, age_s=reading.silent_for_s)
+    others = found.others
+    return GateReading.of(
+        Gate.NOVA_REPORTS, True, still_s=found.still_s, others=others.number, silent=len(others.silent)
+    )
 
 
 # The order in which they are asked. What may pass by itself comes first, then what the operator is asked about.
@@ -354,6 +377,7 @@ WAITS: tuple[Question, ...] = (
     _bmc_unreachable,
     _another_takes_it,
     _no_target,
+    _nova_hears_nobody,
 )
 QUESTIONS: tuple[Question, ...] = (
     _not_silent,

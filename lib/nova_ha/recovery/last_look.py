@@ -8,7 +8,8 @@ from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.reading import GateReading, Then
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.gates import missing_silence_s, readings
+from nova_ha.recovery.gates import readings, silence_asked
+from nova_ha.recovery.silence import reported
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class LookAgain:
-    """nova-compute's last report is too recent to tell: look again after so many seconds whether it moved."""
+    """Its nova-compute was not watched for long enough: look again whether it reports.
 
+    After so many seconds as seen from this look, which is at `at_s` by the monotonic clock.
+    """
+
+    closed: Closed
     after_s: float
+    at_s: float
 
 
 Outcome = Go | Wait | Ask | LookAgain
@@ -58,7 +64,8 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
         case Then.WAIT:
             return Wait(shut.closed)
         case Then.LOOK_AGAIN:
-            return LookAgain(missing_silence_s(findings, node))
+            silence = silence_asked(findings, node, incident)
+            return LookAgain(shut.closed, silence.missing_s, silence.until_s) if silence else Wait(shut.closed)
         case _:
             return Ask(shut.closed)
 
@@ -66,13 +73,13 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
 def decide_again(before: Findings, after: Findings, node_name: str, incident: Incident | None) -> Outcome:
     """Decide with what was seen after the wait that a LookAgain asked for; pure.
 
-    Where nova-compute has reported meanwhile it is alive.
+    Where nova-compute has reported meanwhile it is alive. Where its record changed otherwise, the time begins anew.
     """
     outcome = decide(after, node_name, incident)
-    if not isinstance(outcome, Go | LookAgain):
+    if not isinstance(outcome, LookAgain):
         return outcome
     node = after.view.compute_nodes[node_name]
     then, now = (f.service_of(node.nova_host or "") for f in (before, after))
-    if then is None or now is None or now.service.updated_at != then.service.updated_at:
+    if then and now and reported(then.service, now.service):
         return Ask(GateReading.of(Gate.NOVA_REPORTS, False, Cause.STILL_REPORTS).closed)
-    return Go() if isinstance(outcome, LookAgain) else outcome
+    return outcome

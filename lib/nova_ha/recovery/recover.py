@@ -39,6 +39,9 @@ FOR_THE_OPERATOR = (Duty.WAITS_FOR_OPERATOR, Duty.LEFT_BEHIND, Duty.ODD, Duty.UN
 STALE_TRIES = 5
 # Each try looks at the host again, which takes a second or so by itself.
 LOCK_DELAY_PAUSE_S = 0.5
+# Whether nova-compute reports is waited for once, and once more each time that somebody changes its record meanwhile.
+MOST_WAITS = 3
+PAUSE_S = 0.5
 LOCK_DELAY_MARGIN_S = 2.0
 LEVELS = {"needs-operator": logging.ERROR, "failed": logging.ERROR, "waits": logging.WARNING}
 
@@ -168,16 +171,29 @@ class _Patience:
 
 
 def last_look(clients: DriverClients, node_name: str) -> tuple[Findings, Outcome, ComputeNode | None]:
-    """Look, and decide; where nova-compute's last report is too recent to tell, wait whether it moves."""
+    """Look, and decide; where nova-compute was not watched for long enough, wait whether it reports, and look again.
+
+    Raises ConsulError, and Halted where it is asked to end meanwhile.
+    """
     findings, view = _seen(clients, node_name)
     outcome = decide(findings, node_name, view.incident(node_name))
+    for _ in range(MOST_WAITS):
+        if not isinstance(outcome, LookAgain):
+            break
+        log.info("host=%s step=last-look %s", node_name, outcome.closed.why)
+        _wait_until(clients, node_name, outcome.at_s)
+        before, (findings, view) = findings, _seen(clients, node_name)
+        outcome = decide_again(before, findings, node_name, view.incident(node_name))
     if isinstance(outcome, LookAgain):
-        log.info("host=%s step=last-look its nova-compute must be silent %.0f s more", node_name, outcome.after_s)
-        clients.clock.sleep(outcome.after_s)
-        again, view = _seen(clients, node_name)
-        outcome = decide_again(findings, again, node_name, view.incident(node_name))
-        return again, outcome, view.compute_nodes.get(node_name)
+        outcome = Wait(outcome.closed)  # its record changes again and again: the timer tries it anew
     return findings, outcome, view.compute_nodes.get(node_name)
+
+
+def _wait_until(clients: DriverClients, node_name: str, at_s: float) -> None:
+    while (left := at_s - clients.clock.monotonic()) > 0:
+        if clients.stopping():
+            raise Halted(f"{node_name}: asked to end during the last look")
+        clients.clock.sleep(min(left, PAUSE_S))
 
 
 def _seen(clients: DriverClients, node_name: str) -> tuple[Findings, ClusterView]:
@@ -255,7 +271,7 @@ def _would(clients: DriverClients, node_name: str) -> Result:
             return Result(node_name, "would wait", str(closed))
         case Ask(closed):
             return Result(node_name, "would ask the operator", str(closed))
-        case LookAgain(after_s):
-            return Result(node_name, "would wait", f"its nova-compute must be silent {after_s:.0f} s more")
+        case LookAgain(_, after_s):
+            return Result(node_name, "would be claimed", f"unless its nova-compute reports within {after_s:.0f} s")
         case Go(passed):
             return Result(node_name, "would be claimed", "; ".join(f"approved: {gate}" for gate in passed))

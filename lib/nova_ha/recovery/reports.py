@@ -7,14 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.policy import Policy
 from nova_ha.compute import ComputeService
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import NeedsOperator
+from nova_ha.recovery.silence import needed_s
 
 log = logging.getLogger(__name__)
 
-# Nova itself takes a host for down that has not reported for so long (its service_down_time).
+# Nova itself takes a host for down that has not reported for so long (its default service_down_time).
 REPORTS_HAVE_ENDED_S = 60.0
+
+
+def reports_have_ended_s(policy: Policy) -> float:
+    """Return after how long without another report of a fenced host there will be none."""
+    return max(REPORTS_HAVE_ENDED_S, needed_s(policy.nova_report_interval))
 
 
 class Silence:
@@ -42,9 +49,10 @@ class Silence:
         if stamp != self._moved[0]:
             reported = f"nova-compute on {service.host} has reported since the fence"
             raise NeedsOperator(Gate.NOT_SILENT, f"{reported}: the host lives, whatever its BMC reads")
-        if now - self._moved[1] < REPORTS_HAVE_ENDED_S:
+        patience_s = reports_have_ended_s(self._driver.policy)
+        if now - self._moved[1] < patience_s:
             return False
         self._moved = None
-        line = f"Nova's stamp of its service has moved once, and not again for {REPORTS_HAVE_ENDED_S:g} s: no report"
+        line = f"Nova's stamp of its service has moved once, and not again for {patience_s:g} s: no report"
         self._driver.note(line, replace(self._driver.incident, service_seen=stamp))
         return True

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from nova_ha.sandbox.consul import CONFIGURATION, Datacenter, commands_path
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.machine import Machine
 from nova_ha.sandbox.network import Reservation
+from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.openstack import OpenStack
 from nova_ha.sandbox.processes import find, signal_one
 
@@ -28,13 +29,17 @@ HA_NODE_POLICY, OPERATOR_POLICY = "nova-ha-ha-node", "nova-ha-operator"
 
 @dataclass(frozen=True)
 class CloudPlan:
-    """How large the cloud is. `servers` is per compute host; `interval_s` is that of the SSH sweep."""
+    """How large the cloud is. `servers` is per compute host; `interval_s` is that of the SSH sweep.
+
+    Its Nova has the field's `timing`, as its policy has.
+    """
 
     compute: int = 4
     ha: int = 3
     servers: int = 3
     interval_s: int = 5
     consul_servers: int = 1
+    timing: Timing = field(default_factory=Timing)
 
 
 class Sandbox:
@@ -50,7 +55,7 @@ class Sandbox:
         self._former_signals: dict[int, Any] = {}
         self.directory = self._directory.path
         network = self._reservation.network
-        self.openstack = OpenStack(network.nova, self.directory)
+        self.openstack = OpenStack(network.nova, self.directory, self.plan.timing)
         self.consul = Datacenter(self.directory, network, servers=self.plan.consul_servers, acl=True)
         self.machines = {
             name: Machine(name, number, network, self.openstack.url, self.directory)

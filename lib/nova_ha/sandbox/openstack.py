@@ -11,6 +11,7 @@ from typing import Any
 
 from nova_ha.errors import HAError, NovaError
 from nova_ha.sandbox import control
+from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.processes import Child, marked
 from nova_ha.sandbox.waiting import until
 
@@ -18,11 +19,17 @@ PORT = 8774
 
 
 class OpenStack:
-    """A cloud with no host yet, until `start`."""
+    """A cloud with no host yet, until `start`. Of `timing` it has what can be told on a command line."""
 
-    def __init__(self, address: str, directory: Path) -> None:
+    def __init__(self, address: str, directory: Path, timing: Timing | None = None) -> None:
         self.url = f"http://{address}:{PORT}"
-        argv = [sys.executable, "-m", "nova_ha.sandbox.nova", "--address", address, "--port", str(PORT)]
+        takes = timing or Timing()
+        argv = [
+            *(sys.executable, "-m", "nova_ha.sandbox.nova", "--address", address, "--port", str(PORT)),
+            *("--report-interval", str(takes.report_interval_s)),
+            *("--service-down-time", str(takes.service_down_time_s)),
+            *("--rebuild", str(takes.rebuild_s)),
+        ]
         self._child = Child("nova", argv, marked(os.environ, directory), directory / "nova.log", tied=True)
 
     def start(self) -> None:

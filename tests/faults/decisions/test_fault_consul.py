@@ -174,7 +174,7 @@ def test_a_claim_that_lost_a_race_is_looked_at_and_tried_again(cloud: ObservedCl
     cloud.store.before = bump
     assert cloud.recover("ha-1")["c1"].outcome == "finished"
     cloud.assert_recovered("c1")
-    assert len(looks) == 3, "one look for each try, and the last one after the fence"
+    assert len(looks) == 4, "two looks before the first try, one for each further one, and the last after the fence"
 
 
 @pytest.mark.fault(15)

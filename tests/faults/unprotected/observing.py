@@ -7,7 +7,7 @@ from faults.unprotected.removal import Edit, Removal, process, removal
 ASSESS = "lib/nova_ha/monitor/assess.py"
 GATES = "lib/nova_ha/monitor/gates.py"
 VOTES = "lib/nova_ha/probe/votes.py"
-LOOK = "lib/nova_ha/recovery/last_look.py"
+SILENCE = "lib/nova_ha/recovery/silence.py"
 FINDINGS = "lib/nova_ha/recovery/findings.py"
 RECOVERY_GATES = "lib/nova_ha/recovery/gates.py"
 SHARED_GATES = "lib/nova_ha/cluster/shared_gates.py"
@@ -93,12 +93,40 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         5,
         "a host that Nova still hears is left to the operator",
-        Edit(
-            LOOK,
-            "    if then is None or now is None or now.service.updated_at != then.service.updated_at:\n",
-            "    if False:\n",
-        ),
+        Edit(SILENCE, "    return before.updated_at == after.updated_at and _status", "    return _status"),
         tests="test_fault_observers.py::test_a_host_that_only_nova_still_hears_is_left_to_the_operator",
+    ),
+    removal(
+        39,
+        "a host must be silent for longer than its nova-compute pauses",
+        Edit(SILENCE, "    return max(1.2 * cadence_s, cadence_s + 2.0)\n", "    return 9.0\n"),
+        tests="test_fault_reports.py::test_a_host_whose_sshd_alone_died_keeps_its_power_in_each_phase_of_its_reports",
+    ),
+    removal(
+        43,
+        "others must have been heard",
+        Edit(RECOVERY_GATES, "    if (quiet := found.quiet) is None:\n", "    if True:\n"),
+        tests=(
+            "test_fault_reports.py::test_where_nova_hears_nobody_the_silence_of_one_is_no_evidence",
+            "test_fault_reports.py::"
+            "test_a_nova_that_really_reports_more_slowly_than_the_policy_says_gets_nobody_fenced",
+        ),
+    ),
+    removal(
+        43,
+        "of few others all must have been heard",
+        Edit(SILENCE, "len(self.silent) > (self.number // 5)", "len(self.silent) > max(1, self.number // 5)"),
+        tests="test_fault_reports.py::test_in_a_cloud_of_three_one_other_that_is_silent_is_enough_to_wait",
+    ),
+    removal(
+        44,
+        "Nova's stamps are not subtracted",
+        Edit(
+            RECOVERY_GATES,
+            "GateReading.of(Gate.NOVA_REPORTS, False, missing_s",
+            "GateReading.of(Gate.NOVA_REPORTS, (reading.silent_for_s or 0.0) >= 9.0, missing_s",
+        ),
+        tests="test_fault_reports.py::test_clocks_that_differ_void_no_gate_and_close_none",
     ),
     removal(
         5,

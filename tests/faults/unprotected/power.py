@@ -7,6 +7,7 @@ from faults.unprotected.removal import Edit, Removal, process, removal
 FENCING = "lib/nova_ha/recovery/fencing.py"
 WATCH = "lib/nova_ha/recovery/power_watch.py"
 GATES = "lib/nova_ha/recovery/gates.py"
+SILENCE = "lib/nova_ha/recovery/silence.py"
 
 UNKNOWN_IS_OFF = Edit(
     FENCING, "if reading.state is PowerState.OFF else []", "if reading.state is not PowerState.ON else []"
@@ -204,7 +205,7 @@ REMOVALS: tuple[Removal, ...] = (
         "a host that answers again is not fenced",
         Edit(GATES, "    if f.votes.agreed(f.view.quorum) == 0:\n", "    if False:\n"),
         Edit(GATES, "    if f.sight.answer is Answer.ANSWERS:\n", "    if False:\n"),
-        Edit(GATES, "    return min(needed, max(0.0, needed - reading.silent_for_s))\n", "    return 0.0\n"),
+        Edit(SILENCE, "    return before.updated_at == after.updated_at and _status", "    return _status"),
         tests=(
             "test_fault_return.py::test_a_host_that_answers_again_before_the_claim_keeps_its_power",
             "test_fault_return.py::test_a_host_that_answers_again_while_nobody_drives_keeps_its_power",

@@ -15,6 +15,7 @@ from nova_ha.power import BMC, PowerState, connect
 from nova_ha.probe.ssh_sweep import sweep
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 from nova_ha.sandbox.machine import Machine
+from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.processes import find
 from nova_ha.sandbox.waiting import until
 
@@ -23,7 +24,8 @@ BMC_LIMIT_S = 10.0
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Sandbox]:
-    with Sandbox(CloudPlan(compute=2, ha=1, servers=1)) as sandbox:
+    # Nova takes a host for down after 5 s here, and after 60 as a rule.
+    with Sandbox(CloudPlan(compute=2, ha=1, servers=1, timing=Timing(1.0, 5.0))) as sandbox:
         yield sandbox
 
 

@@ -23,6 +23,7 @@ from typing import Any
 from nova_ha.errors import ConsulError
 from nova_ha.sandbox.consul import Agent, Datacenter
 from nova_ha.sandbox.network import Network, Reservation
+from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.openstack import OpenStack
 
 from kit.clouds.plan import WholePlan
@@ -123,7 +124,7 @@ class DividedCloud(WholeCloud):
         return Datacenter(self.directory, network, servers=self.plan.consul_servers, acl=True, new_agent=kind)
 
     def new_openstack(self, network: Network) -> OpenStack:
-        return DividedOpenStack(self.wires, network.nova, self.directory)
+        return DividedOpenStack(self.wires, network.nova, self.directory, self.plan.timing)
 
     def new_machine(self, name: str, number: int, network: Network) -> RealMachine:
         return DividedMachine(self.wires, name, number, network, self.openstack.url, self.directory)
@@ -198,8 +199,8 @@ class DividedAgent(Agent):
 class DividedOpenStack(OpenStack):
     """The simulated OpenStack on a machine of its own."""
 
-    def __init__(self, wires: Wires, address: str, directory: Path) -> None:
-        super().__init__(address, directory)
+    def __init__(self, wires: Wires, address: str, directory: Path, timing: Timing) -> None:
+        super().__init__(address, directory, timing)
         self._wires = wires
         wires.plug(NOVA, address)
 

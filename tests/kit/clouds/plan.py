@@ -7,8 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nova_ha.sandbox.nova.state import Timing
+
 # Seconds for one login: the shipped 2 s leave too little of a short interval for a machine that is busy.
 HOST_LIMIT = "1.5"
+# Not the field's: Nova's own defaults are 10 and 60 s. So a host's silence is seen after 3 s and not after 12. On the
+# real OpenStack, kit.stack.configuration sets them.
+TIMING = Timing(report_interval_s=1.0, service_down_time_s=5.0)
 # The shortest that the policy allows, so that a driver's death is noticed soon.
 POLICY = {
     "monitor/fail_threshold": "2",
@@ -35,7 +40,7 @@ class WholePlan:
     `observers` are HA nodes with the shipped configuration; `interval_s`, `timer_s` and `bmc_s` are its SSH,
     cluster and BMC checks' intervals; without `timer` the second does nothing. `others` are HA nodes whose
     agents run nothing: for drivers by hand. `key_list_policy` is the servers' `acl.enable_key_list_policy`, off as
-    Consul has it.
+    Consul has it. `timing` is that of the simulated Nova; TIMING where nothing is said.
     """
 
     compute: int = 3
@@ -50,6 +55,12 @@ class WholePlan:
     watches: Watches = Watches.SHIPPED
     timer: bool = True
     policy: Mapping[str, str] = field(default_factory=dict)
+    timing: Timing = field(default=TIMING)
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The whole policy: what POLICY has, how often this Nova reports, and what this plan is about."""
+        return {**POLICY, "nova/report_interval": f"{self.timing.report_interval_s:g}", **self.policy}
 
 
 def check(name: str, args: Sequence[str], interval_s: int, timeout_s: int) -> dict[str, Any]:

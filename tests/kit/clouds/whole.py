@@ -44,7 +44,7 @@ from nova_ha.sandbox.waiting import until
 
 from kit.audit import Cluster, Trace, audit, write_trace
 from kit.audit.trace import SOURCES, Record
-from kit.clouds.plan import POLICY, Watches, WholePlan, overrides, without_watches
+from kit.clouds.plan import Watches, WholePlan, overrides, without_watches
 from kit.machines.by_hand import write_by_hand
 from kit.machines.driver import Driver
 from kit.machines.evidence import of_files, of_history, of_machine, of_nova
@@ -91,7 +91,7 @@ class WholeCloud:
 
     def new_openstack(self, network: Network) -> Any:
         """Return what the cloud has for OpenStack, not started."""
-        return OpenStack(network.nova, self.directory)
+        return OpenStack(network.nova, self.directory, self.plan.timing)
 
     def new_machine(self, name: str, number: int, network: Network) -> RealMachine:
         """Return a compute host, not started."""
@@ -510,7 +510,7 @@ class WholeCloud:
         store = self.store()
         for name in self.ha_nodes:
             add_ha_node(store, name)
-        for name, text in {**POLICY, **self.plan.policy}.items():
+        for name, text in self.plan.options.items():
             set_option(store, name, text)
         for name, machine in self.machines.items():
             add_compute_node(store, name, NodeSettings(**machine.settings))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,12 +18,16 @@ from nova_ha.power.device import FenceDevice
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
+from nova_ha.recovery.silence import Heard, needed_s
 
 from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view
 
 BMC = FenceDevice("ipmi", "127.0.0.9", 623, "admin", "secret", identity="guid-c1")
 RECEIPT = Receipt(ReceiptMethod.BMC, "ha-1", NOW)
 WORD = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
+# One reading of all services, and the time between two that is enough by the default policy.
+READ_S = 0.3
+WATCHED_S = needed_s(Policy().nova_report_interval)
 
 
 def a_service(host: str, *, silent_s: float = 60, **fields: Any) -> ServiceReading:
@@ -42,7 +47,6 @@ def findings(
     values: dict[str, Any] = {
         "view": a_view([failed, *others], incidents, **(view or {})),
         "votes": NodeVotes({"ha-1": 3, "ha-2": 3, "ha-3": 0}, {}),
-        "interval_s": 5,
         "now": NOW,
         "me": "ha-1",
         "sight": Sight(Answer.SILENT, "timed out"),
@@ -50,7 +54,27 @@ def findings(
         "identity": "GUID-C1",
         "power": PowerReading(PowerState.ON),
     }
-    return Findings(**{**values, **fields})
+    values |= fields
+    services = values["services"]
+    return Findings(**{"heard": watched(services), **values} if services is not None else values)
+
+
+def watched(
+    services: Sequence[ServiceReading], *, moved: Collection[str] | None = None, for_s: float = WATCHED_S
+) -> tuple[Heard, Heard]:
+    """What a process has heard that read the services twice: all but c1 have reported between, or those given."""
+    now = [reading.service for reading in services]
+    before = [_earlier(s) if (s.host != "c1" if moved is None else s.host in moved) else s for s in now]
+    return Heard(0.0, READ_S, before), Heard(READ_S + for_s, 2 * READ_S + for_s, now)
+
+
+def read_once(services: Sequence[ServiceReading]) -> tuple[Heard]:
+    """What a process has heard that has just begun."""
+    return (Heard(0.0, READ_S, [reading.service for reading in services]),)
+
+
+def _earlier(service: ComputeService) -> ComputeService:
+    return replace(service, updated_at=service.updated_at and service.updated_at - timedelta(seconds=10))
 
 
 PAUSE = Pause("ann", "work", "")

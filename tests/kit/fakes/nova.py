@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from nova_ha.clock import Clock
@@ -41,13 +41,18 @@ class FakeNova:
     `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
     text. Nova cannot read the hosts in `cell_down`. `guests[server]` are the hosts where it runs; `doubled` collects
     the servers that ever ran on two, `unfenced` those that were asked for while `is_off(host)` was false.
+    `answers_at` is the clock of the API's Date, where it is not that of the stamps.
     `calls` has every call with an effect. `before` runs before each of them.
     """
 
     call_timeout_s = 8.0
 
     def __init__(self, clock: Clock, hosts: Sequence[str], rebuild_s: float = 2.0) -> None:
+        # Nova's own report_interval. Each nova-compute has a phase of its own.
+        self.report_interval_s = 10.0
+        self.reports_at = {name: -7.3 * number % 10.0 for number, name in enumerate(hosts)}
         self.clock = clock
+        self.answers_at: Callable[[], datetime] = lambda: self.clock.now()
         self.rebuild_s = rebuild_s
         self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
         self.silent: set[str] = set()
@@ -119,8 +124,12 @@ class FakeNova:
             with contextlib.suppress(NovaError):
                 self._evacuate(due[1], due[2])
         for name, service in self.hosts.items():
-            if name not in self.silent:
-                self.hosts[name] = replace(service, updated_at=self.clock.now(), up=not service.forced_down)
+            if name not in self.silent and self.reports_at[name] <= now:
+                # The one of now is the last that was due, and the next one keeps its phase.
+                late = (now - self.reports_at[name]) % self.report_interval_s
+                stamp = self.clock.now() - timedelta(seconds=late)
+                self.reports_at[name] = now - late + self.report_interval_s
+                self.hosts[name] = replace(service, updated_at=stamp, up=not service.forced_down)
         for rebuild in list(self.rebuilds):
             if now - rebuild.began >= self.rebuild_s:
                 self.rebuilds.remove(rebuild)
@@ -168,14 +177,14 @@ class FakeNova:
         self.tick()
         self._refuse_unreadable(host)
         service = self.hosts.get(host)
-        return ServiceReading(service, self.clock.now()) if service else None
+        return ServiceReading(service, self.answers_at()) if service else None
 
     def services(self, about: str = "") -> Sequence[ServiceReading]:
         self._read("services")
         self.tick()
         self._refuse_unreadable(about)
         readable = [service for service in self.hosts.values() if service.host not in self.cell_down]
-        return [ServiceReading(service, self.clock.now()) for service in readable]
+        return [ServiceReading(service, self.answers_at()) for service in readable]
 
     def _refuse_unreadable(self, host: str) -> None:
         if host in self.cell_down:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from nova_ha.cluster.incident import Incident
-from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.node import ComputeNode, RuntimeConfig
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
@@ -188,6 +188,10 @@ class World:
     def incident(self, name: str) -> Incident | None:
         """Return the node's open incident."""
         return read_view(self.store).incident(name)
+
+    def node(self, name: str) -> ComputeNode:
+        """Return the compute node as its keys have it."""
+        return read_view(self.store).compute_nodes[name]
 
     def closed(self, name: str) -> list[Incident]:
         """Return the node's archived incidents, oldest first."""

@@ -100,9 +100,10 @@ connection = {database("neutron")}
 lock_path = {STATE}/neutron/lock
 {AUTHTOKEN}
 """,
-    # A silent host is down after 15 s (less is too little on a busy machine), not after a minute. Periodic tasks,
-    # of which the discovery of hosts is one, would first wait up to a minute. Shelved servers stay on their host
-    # until they are offloaded, and deleted ones can be restored for an hour.
+    # A nova-compute reports every second and not every 10 s, as kit.clouds.plan has it. A silent host is down
+    # after 15 s (less is too little on a busy machine), not after a minute. Periodic tasks, of which the discovery of
+    # hosts is one, would first wait up to a minute. Shelved servers stay on their host until they are offloaded, and
+    # deleted ones can be restored for an hour.
     "nova.conf": f"""[DEFAULT]
 host = controller
 my_ip = {ADDRESS}

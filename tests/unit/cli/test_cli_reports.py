@@ -168,7 +168,8 @@ def test_a_plan_of_a_failed_node_would_be_claimed_and_names_its_servers(nova_ha:
     world.nova.add("c1", 1, VMState.RESIZED)
     world.hang("c1")
     gates, values = plan(nova_ha)
-    assert values["verdict"] == "It would be claimed now"
+    assert values["verdict"] == "It would be claimed, unless its nova-compute reports within 12 s"
+    assert gates.pop("nova-reports") == "not judged"
     assert set(gates.values()) == {"open"}
     assert [server["would_be"] for server in values["servers"]] == ["evacuate", "evacuate", "report"]  # type: ignore
     assert "power is on now" in str(values["fence"])
@@ -178,6 +179,7 @@ def test_a_plan_of_a_well_node_shows_what_would_hold_a_recovery_back(nova_ha: Op
     gates, values = plan(nova_ha)
     assert "would wait: not-due" in str(values["verdict"])
     assert (gates["not-due"], gates["answers"], gates["no-bmc"]) == ("closed", "closed", "open")
+    assert gates.pop("nova-reports") == "not judged", "one look cannot tell"
     assert "not judged" not in gates.values()
 
 
@@ -214,7 +216,9 @@ def test_a_plan_shows_what_an_approval_lets_pass(nova_ha: Operator, world: World
     nova_ha.well("approve", "c1", "--by", "ann")
     gates, values = plan(nova_ha)
     assert gates["approval"] == "approved by ann"
-    assert values["verdict"] == "It would be claimed now"
+    assert values["verdict"] == "It would be claimed, unless its nova-compute reports within 12 s"
+    nova_ha.well("approve", "c1", "--by", "ann", "--gate", "nova-reports", "--gate", "approval")
+    assert plan(nova_ha)[1]["verdict"] == "It would be claimed now"
 
 
 def test_what_lies_behind_a_gate_that_hides_it_is_not_judged(nova_ha: Operator, world: World) -> None:

@@ -51,6 +51,8 @@ def test_every_default_is_what_its_own_text_means(name: str) -> None:
         ("recovery/target", "ha-node", ("ha-node",)),
         ("recovery/only_tagged", "", ""),
         ("recovery/only_tagged", "HA_Enabled", "HA_Enabled"),
+        ("nova/report_interval", "1", 1),
+        ("nova/report_interval", "120", 120),
         ("session/lock_delay", "60", 60),
     ],
 )
@@ -77,6 +79,9 @@ def test_an_option_may_be(name: str, text: str, value: Any) -> None:
         ("monitor/max_failed", "20 %"),
         ("monitor/max_failed", "%"),
         ("monitor/window", "59"),
+        ("nova/report_interval", "0"),
+        ("nova/report_interval", "121"),
+        ("nova/report_interval", "10s"),
         ("recovery/mode", "automatic"),
         ("recovery/limit", "0"),
         ("recovery/target", ""),

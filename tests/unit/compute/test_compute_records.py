@@ -51,6 +51,11 @@ def test_a_service_is_read_with_its_times_in_utc() -> None:
     assert service.updated_at == datetime(2026, 11, 23, 1, 54, 42, tzinfo=UTC)
 
 
+def test_a_service_has_its_zone_where_nova_says_one() -> None:
+    assert records.service({**SERVICE, "zone": "az-2"}).zone == "az-2"
+    assert {records.service({**SERVICE, **zone}).zone for zone in ({}, {"zone": None})} == {""}
+
+
 def test_a_service_that_never_reported_has_no_age() -> None:
     service = records.service({**SERVICE, "updated_at": None})
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
+from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings, read_once, watched
 from kit.fakes.values import (
     NOW,
     a_maintenance,
@@ -20,7 +20,7 @@ from kit.fakes.values import (
     an_approval,
     an_incident,
 )
-from nova_ha.cluster.gate import Gate, Trait
+from nova_ha.cluster.gate import Cause, Gate, Trait
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.node import Pause
 from nova_ha.cluster.permit import Permit
@@ -47,6 +47,7 @@ A_NEW_ONE = [
     G.NOVA_REPORTS,
 ]
 ORPHAN = an_incident("c1", IncidentState.EVACUATING, receipt=RECEIPT)
+C1_AND_HA_1 = [a_service("c1"), a_service("ha-1")]
 CANNOT_TELL = Sight(Answer.UNKNOWN, "too busy")
 
 
@@ -107,6 +108,7 @@ def test_each_gate_is_asked_once_and_nothing_goes_on_over_one_that_is_not_open(
             merged[name] = {**merged.get(name, {}), **value} if isinstance(value, dict) else value
     if fresh_report and merged.get("services", ()) is not None:
         merged["services"] = [a_service("c1", silent_s=1), a_service("ha-1")]
+        merged["heard"] = read_once(merged["services"])
     found = findings(**merged)
     judged = read(found)
     assert len({reading.gate for reading in judged}) == len(judged)
@@ -206,18 +208,17 @@ def several() -> list[GateReading]:
         {"incidents": (an_incident("c1", IncidentState.FINISHED),)},
         {"incidents": (a_waiting_incident("c1", G.BMC_UNREACHABLE),), "power": away},
         {"incidents": (waits,), "services": ahead},
-        {"services": [a_service("c1", silent_s=1), a_service("ha-1")]},
+        {"services": C1_AND_HA_1, "heard": read_once(C1_AND_HA_1)},
+        {"services": C1_AND_HA_1, "heard": watched(C1_AND_HA_1, moved=())},
+        {"services": C1_AND_HA_1, "failing": frozenset({"ha-1"})},
+        {"incidents": (a_waiting_incident("c1", G.BMC_UNREACHABLE, receipt=WORD),), "services": C1_AND_HA_1[1:]},
         {"view": {"problems": {"c1": (Problem("ha_cluster/compute_nodes/c1/status/failed", "is bad"),)}}},
         {"node": {"maintenance": a_maintenance(-60)}},
         *(values for _, values in (*WAITS, *QUESTIONS)),
     ]
     found = [reading for values in cases for reading in read(findings(**values))]
-    return [*found, GateReading.of(G.NOVA_REPORTS, False, *_last_cause(G.NOVA_REPORTS)), *_monitors()]
-
-
-def _last_cause(gate: Gate) -> list[Any]:
-    """The cause that decide_again gives."""
-    return [cause for of, cause in WORDS if of is gate and not isinstance(cause, Judged)]
+    by_decide_again = GateReading.of(G.NOVA_REPORTS, False, Cause.STILL_REPORTS)
+    return [*found, by_decide_again, *_monitors()]
 
 
 def _monitors() -> list[GateReading]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings
+from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WATCHED_S, WORD, a_service, findings, read_once
 from kit.fakes.values import NOW, a_maintenance, a_past, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState
@@ -63,10 +63,14 @@ def test_no_combination_of_reasons_against_it_is_claimed(several: list[dict[str,
 
 
 @pytest.mark.fault(5)
-@pytest.mark.parametrize("silent_s", [0, 3, 8])
-def test_a_nova_compute_that_reported_lately_is_looked_at_again(silent_s: float) -> None:
-    outcome = decided(findings(services=[a_service("c1", silent_s=silent_s), a_service("ha-1")]))
-    assert outcome == LookAgain(9 - silent_s)
+@pytest.mark.fault(25)
+@pytest.mark.parametrize("silent_s", [0, 8, 60, 3600, -9, -3600])
+def test_a_nova_compute_is_looked_at_twice_however_old_its_report_is_by_novas_clocks(silent_s: float) -> None:
+    services = [a_service("c1", silent_s=silent_s), a_service("ha-1")]
+    outcome = decided(findings(services=services, heard=read_once(services)))
+    assert isinstance(outcome, LookAgain)
+    assert outcome.after_s == WATCHED_S
+    assert decided(findings(services=services)) == Go()
 
 
 @pytest.mark.parametrize("gate", [Gate.REPEAT, Gate.MAX_FAILED, Gate.APPROVAL, Gate.ANSWERS, Gate.DISABLED_BY_OTHER])
@@ -105,8 +109,10 @@ def test_a_humans_word_that_it_is_off_does_not_hide_that_it_answers() -> None:
     assert decided(findings(incidents=(waiting,))) == Go()
     outcome = decided(findings(incidents=(waiting,), sight=Sight(Answer.ANSWERS, "a banner came")))
     assert isinstance(outcome, Ask)
-    fresh = [a_service("c1", silent_s=0), a_service("ha-1")]
-    assert isinstance(decided(findings(incidents=(waiting,), services=fresh)), LookAgain)
+    services = [a_service("c1"), a_service("ha-1")]
+    assert isinstance(
+        decided(findings(incidents=(waiting,), services=services, heard=read_once(services))), LookAgain
+    )
 
 
 @pytest.mark.fault(2)

@@ -37,7 +37,7 @@ def verdict_words(outcome: Outcome) -> str:
             return "It would be claimed now"
         case Ask(closed):
             return f"It would wait for the operator: {closed}"
-        case LookAgain(after_s):
+        case LookAgain(_, after_s):
             return f"It would be claimed, unless its nova-compute reports within {after_s:.0f} s"
         case Wait(closed):
             return f"It would wait: {closed}"
@@ -93,6 +93,7 @@ def planned(clients: Clients, name: str) -> dict[str, Any]:
     from nova_ha.cli.views import plan
     from nova_ha.cli.views.remedies import remedy_in
     from nova_ha.cluster.duty import duty
+    from nova_ha.cluster.reading import Then
     from nova_ha.cluster.registry import existing_compute_node
     from nova_ha.cluster.view import read_view
     from nova_ha.recovery.findings import look
@@ -122,7 +123,9 @@ def planned(clients: Clients, name: str) -> dict[str, Any]:
                 "evidence": reading.evidence,
                 "approved_by": reading.approved_by,
                 "approved_until": reading.approved_until,
-                "remedy": remedy_in(view, reading.gate, name) if reading.shut else "",
+                "remedy": remedy_in(view, reading.gate, name)
+                if reading.shut and reading.then is not Then.LOOK_AGAIN
+                else "",
             }
             for reading in readings(findings, node, incident)
         ],

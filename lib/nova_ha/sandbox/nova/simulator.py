@@ -145,11 +145,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--hosts", default="", help="comma-separated names")
+    parser.add_argument("--report-interval", type=float, default=Timing.report_interval_s)
     parser.add_argument("--service-down-time", type=float, default=Timing.service_down_time_s)
     parser.add_argument("--rebuild", type=float, default=Timing.rebuild_s, help="seconds that one rebuild takes")
     parser.add_argument("--by-heartbeat", action="store_true", help="hosts are down until their first heartbeat")
     options = parser.parse_args(argv)
-    timing = Timing(service_down_time_s=options.service_down_time, rebuild_s=options.rebuild)
+    timing = Timing(options.report_interval, options.service_down_time, rebuild_s=options.rebuild)
     simulator = NovaSimulator(timing)
     for name in filter(None, options.hosts.split(",")):
         simulator.add_host(name, reports_itself=not options.by_heartbeat)

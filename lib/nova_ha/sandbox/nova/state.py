@@ -17,10 +17,11 @@ FLAVOR_SIZE = {"VCPU": 1, "MEMORY_MB": 64, "DISK_GB": 1}
 
 @dataclass(frozen=True)
 class Timing:
-    """How long everything takes, in seconds."""
+    """How long everything takes, in seconds. The first two are Nova's own defaults; `heartbeat_s` is the hosts'."""
 
-    report_interval_s: float = 1.0
-    service_down_time_s: float = 5.0
+    report_interval_s: float = 10.0
+    service_down_time_s: float = 60.0
+    heartbeat_s: float = 1.0
     schedule_s: float = 0.2
     rebuild_s: float = 1.0
     handover_s: float = 0.3
@@ -192,7 +193,7 @@ class Cloud:
         """Return True when the host's nova-compute really works, whatever Nova thinks."""
         if not (host.powered and host.running) or host.ready_at is not None:
             return False
-        return host.reports_itself or self._age(host.heard_at) <= 2.5 * self.timing.report_interval_s
+        return host.reports_itself or self._age(host.heard_at) <= 2.5 * self.timing.heartbeat_s
 
     def is_up(self, host: Host) -> bool:
         """Return what Nova thinks: reported lately, and not forced down."""

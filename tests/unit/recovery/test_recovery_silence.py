@@ -1,0 +1,205 @@
+"""Silence as a decision over readings: how long one must stand still, and who else must have been heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.fakes.values import NOW
+from nova_ha.cluster.schema import RESERVE_REASON
+from nova_ha.compute import ComputeService
+from nova_ha.recovery.silence import Heard, Others, StoodStill, cadence_s, needed_s, silence_of
+
+ANSWER_S = 0.5
+
+
+def a_service(host: str, stamp: float = 0.0, **fields: Any) -> ComputeService:
+    """The nova-compute of that host, last stamped at that second."""
+    at = NOW + timedelta(seconds=stamp)
+    return replace(ComputeService(f"id-{host}", host, True, True, False, "", at), **fields)
+
+
+def heard(at: float, stamps: Mapping[str, float], **fields: Any) -> Heard:
+    """A reading that was answered at that second."""
+    return Heard(at - ANSWER_S, at, [a_service(host, stamp, **fields) for host, stamp in stamps.items()])
+
+
+def judged(*readings: Heard, failing: tuple[str, ...] = (), report_interval_s: float = 10) -> StoodStill:
+    found = silence_of(readings, "c1", failing, report_interval_s)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(("cadence", "needed"), [(1, 3), (5, 7), (10, 12), (30, 36), (120, 144)])
+def test_one_must_stand_still_for_longer_than_one_late_report(cadence: float, needed: float) -> None:
+    assert needed_s(cadence) == needed
+
+
+# --- how long ---
+
+
+def test_one_reading_says_nothing_however_old_the_stamp() -> None:
+    found = judged(heard(100, {"c1": -3600, "c2": 99}))
+    assert (found.others, found.missing_s, found.until_s) == (None, 12, 112)
+
+
+@pytest.mark.parametrize(("later", "enough"), [(11.9, False), (12.4, False), (12.5, True), (20, True)])
+def test_the_time_is_counted_from_the_first_answer_to_the_last_question(later: float, enough: bool) -> None:
+    found = judged(heard(100, {"c1": 0, "c2": 0}), heard(100 + later, {"c1": 0, "c2": 9}))
+    assert (found.others is not None) is enough
+
+
+def test_a_stamp_that_moved_begins_the_time_anew() -> None:
+    moved = [heard(100, {"c1": 0}), heard(107, {"c1": 5}), heard(115, {"c1": 5})]
+    assert (judged(*moved).others, judged(*moved).missing_s) == (None, 4)
+    assert judged(*moved, heard(120, {"c1": 5})).others is not None
+
+
+@pytest.mark.parametrize(
+    "fields", [{"enabled": False}, {"forced_down": True}, {"disabled_reason": "x"}, {"id": "another"}]
+)
+def test_a_change_of_its_record_begins_the_time_anew(fields: dict[str, Any]) -> None:
+    for stamp in (0, 5):
+        found = judged(heard(100, {"c1": 0}), heard(115, {"c1": stamp}, **fields))
+        assert (found.others, found.missing_s) == (None, 12)
+
+
+def test_a_reading_without_it_begins_the_time_anew() -> None:
+    found = judged(heard(100, {"c1": 0}), heard(107, {"c2": 0}), heard(115, {"c1": 0}))
+    assert (found.others, found.missing_s) == (None, 12)
+
+
+def test_where_nova_shows_none_nothing_is_judged() -> None:
+    assert silence_of([heard(100, {"c1": 0}), heard(115, {"c2": 0})], "c1", (), 10) is None
+    assert silence_of([], "c1", (), 10) is None
+
+
+def test_one_that_was_seen_to_report_more_slowly_must_stand_still_for_longer() -> None:
+    slow = [heard(at, {"c1": 0 if at < 25 else 25, "c2": at}) for at in range(31)]
+    assert cadence_s(slow, "c1", 10) == 24 - ANSWER_S
+    assert cadence_s(slow, "c2", 10) == 10
+    later = [*slow, heard(40, {"c1": 25, "c2": 40})]
+    assert judged(*later).others is None
+    assert judged(*later, heard(57, {"c1": 25, "c2": 57})).others is not None
+
+
+def test_an_outage_is_no_pause_between_two_reports_and_none_is_longer_than_the_policy_may_have() -> None:
+    for up, longest in ((True, 120), (False, 10)):
+        readings = [heard(0, {"c1": 0}, up=up), heard(200, {"c1": 0}, up=up), heard(201, {"c1": 201})]
+        assert cadence_s(readings, "c1", 10) == longest
+
+
+def test_what_moves_with_another_status_shows_nothing_of_its_cadence() -> None:
+    changed = [heard(0, {"c1": 0}), heard(50, {"c1": 0}), heard(51, {"c1": 51}, enabled=False)]
+    assert cadence_s(changed, "c1", 10) == 10
+
+
+@given(
+    phase=st.floats(0, 9.9),
+    began=st.floats(0, 50),
+    pauses=st.lists(st.floats(0.1, 30), min_size=1, max_size=8),
+    skew=st.floats(-3600, 3600),
+)
+def test_one_that_reports_every_ten_seconds_is_never_silent(
+    phase: float, began: float, pauses: list[float], skew: float
+) -> None:
+    readings, at = [], began
+    for pause in (0.0, *pauses):
+        at += pause
+        shown = (at - ANSWER_S / 2 - phase) // 10 * 10 + phase + skew
+        readings.append(heard(at, {"c1": shown, "c2": at}))
+        assert judged(*readings).others is None
+
+
+# --- beside whom ---
+
+
+def quiet(number: int, silent: int, **fields: Any) -> StoodStill:
+    """c1 silent beside so many others."""
+    before = {"c1": 0.0, **{f"o{n}": 0.0 for n in range(number)}}
+    after = before | {f"o{n}": 9.0 for n in range(silent, number)}
+    return judged(heard(100, before, **fields), heard(115, after, **fields))
+
+
+@pytest.mark.parametrize(
+    ("number", "silent", "too_quiet"),
+    [
+        *((1, 0, False), (1, 1, True), (2, 1, True), (4, 0, False), (4, 1, True), (4, 3, True)),
+        *(
+            (5, 1, False),
+            (5, 2, True),
+            (9, 1, False),
+            (9, 2, True),
+            (10, 2, False),
+            (100, 20, False),
+            (100, 21, True),
+        ),
+    ],
+)
+def test_a_fifth_of_the_others_may_be_silent_and_none_of_fewer_than_five(
+    number: int, silent: int, too_quiet: bool
+) -> None:
+    found = quiet(number, silent)
+    assert found.others == Others(number, tuple(f"o{n}" for n in range(silent)))
+    assert (found.quiet is not None) is too_quiet
+
+
+@pytest.mark.parametrize(
+    ("fields", "counts"),
+    [
+        ({}, True),
+        ({"enabled": False, "disabled_reason": RESERVE_REASON}, True),
+        ({"enabled": False, "disabled_reason": "disks"}, False),
+        ({"enabled": False, "disabled_reason": "nova-ha: c2 failed"}, False),
+        ({"up": False}, False),
+        ({"forced_down": True, "up": False}, False),
+    ],
+)
+def test_others_are_those_that_nova_called_up_and_enabled_at_first(fields: dict[str, Any], counts: bool) -> None:
+    c1, c2 = a_service("c1"), a_service("c2", **fields)
+    found = judged(Heard(0, 0, [c1, c2]), Heard(15, 15, [c1, replace(c2, up=False)]))
+    assert found.others == Others(int(counts), ("c2",) if counts else ())
+
+
+def test_one_that_the_observers_see_failing_is_no_other() -> None:
+    readings = heard(100, {"c1": 0, "c2": 0, "c3": 0}), heard(115, {"c1": 0, "c2": 0, "c3": 9})
+    assert judged(*readings, failing=("c1", "c2")).others == Others(1, ())
+
+
+@pytest.mark.parametrize("after", [{"c1": 0}, {"c1": 0, "c2": 0}])
+def test_another_that_is_gone_has_not_been_heard(after: dict[str, float]) -> None:
+    assert judged(heard(100, {"c1": 0, "c2": 0}), heard(115, after)).others == Others(1, ("c2",))
+
+
+def test_a_change_of_anothers_record_is_no_report_of_it() -> None:
+    c1, c2 = a_service("c1"), a_service("c2")
+    changed = a_service("c2", 9, disabled_reason="x", enabled=False)
+    assert judged(Heard(0, 0, [c1, c2]), Heard(15, 15, [c1, changed])).others == Others(1, ("c2",))
+
+
+def test_others_are_judged_over_the_latest_time_that_is_long_enough() -> None:
+    """They were heard long ago, and not since."""
+    readings = [heard(100, {"c1": 0, "c2": 0}), heard(120, {"c1": 0, "c2": 9}), heard(140, {"c1": 0, "c2": 9})]
+    assert judged(*readings).others == Others(1, ("c2",))
+
+
+def test_its_own_zone_must_have_been_heard_too() -> None:
+    def zoned(at: float, stamps: dict[str, float]) -> Heard:
+        services = [a_service(host, stamp, zone=host[0]) for host, stamp in stamps.items()]
+        return Heard(at, at, services)
+
+    here, there = {"a1": 0.0, "a2": 0.0}, {f"b{n}": 0.0 for n in range(8)}
+    first = zoned(0, {**here, **there})
+    silent = silence_of([first, zoned(15, {**here, **dict.fromkeys(there, 9.0)})], "a1", (), 10)
+    assert silent is not None
+    assert silent.others == Others(9, ("a2",))
+    assert silent.quiet == Others(1, ("a2",), "a")
+    alone = silence_of([first, zoned(15, {**here, **dict.fromkeys(there, 9.0)})], "a1", ("a2",), 10)
+    assert alone is not None
+    assert alone.in_zone == Others(0, (), "a")
+    assert alone.quiet is None, "a zone that failed as a whole does not hold itself"
