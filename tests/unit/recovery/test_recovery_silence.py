@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.fakes.values import NOW
+from kit.fakes.clock import FakeClock
+from kit.fakes.values import NOW, an_incident
+from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import RESERVE_REASON
 from nova_ha.compute import ComputeService
+from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.silence import Heard, Others, StoodStill, cadence_s, needed_s, silence_of
 
 ANSWER_S = 0.5
@@ -203,3 +207,28 @@ def test_its_own_zone_must_have_been_heard_too() -> None:
     assert alone is not None
     assert alone.in_zone == Others(0, (), "a")
     assert alone.quiet is None, "a zone that failed as a whole does not hold itself"
+
+
+# --- after the fence ---
+
+
+@pytest.mark.parametrize(("report_interval", "ends_s"), [(10, 60), (100, 120)])
+def test_a_fenced_host_whose_stamp_moved_once_is_watched_for_longer_than_its_reports_are_apart(
+    report_interval: int, ends_s: float
+) -> None:
+    clock, noted = FakeClock(), []
+    driver: Any = SimpleNamespace(
+        node=SimpleNamespace(name="c1"),
+        clients=SimpleNamespace(clock=clock),
+        incident=an_incident("c1", service_seen=NOW),
+        policy=Policy(nova_report_interval=report_interval),
+        note=lambda line, incident: noted.append(line),
+    )
+    watch = Silence(driver)
+    assert watch.kept(a_service("c1"))
+    assert not watch.kept(a_service("c1", 5))
+    clock.advance(ends_s - 1)
+    assert not watch.kept(a_service("c1", 5))
+    clock.advance(1)
+    assert watch.kept(a_service("c1", 5))
+    assert noted == [f"Nova's stamp of its service has moved once, and not again for {ends_s:g} s: no report"]
