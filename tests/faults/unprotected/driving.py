@@ -33,6 +33,19 @@ CLAIM_BY_PLAIN_WRITES = Edit(
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        53,
+        "the state is read again before each host",
+        Edit(RECOVER, "        view = read_view(clients.store)\n    if broken:\n", "    if broken:\n"),
+        tests="recovery/test_recovery_queue.py::"
+        "test_a_host_that_fails_among_twenty_whose_bmcs_are_away_is_looked_at_next",
+    ),
+    removal(
+        53,
+        "a host whose BMC is away gives way to one that can be claimed",
+        Edit(RECOVER, "            return GaveWay.BMC_AWAY\n", "            pass\n"),
+        tests="recovery/test_recovery_queue.py::test_of_hosts_that_fail_together_the_one_whose_bmc_answers_is_first",
+    ),
+    removal(
         (6, 10, 13),
         "each effect is proved to be under the lock, and wanted still",
         Edit(DRIVER, "        self._still_wanted()\n        self.held.require(call_timeout_s)\n", ""),

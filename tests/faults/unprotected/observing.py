@@ -36,6 +36,25 @@ UNREADABLE_IS_OPEN = Edit(
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        52,
+        "each host has a budget of bytes",
+        Edit(
+            "lib/nova_ha/probe/reach.py",
+            "        if self._taken > MOST_RECEIVED or self._sent > MOST_SENT:\n",
+            "        if False:\n",
+        ),
+        tests="probe/test_probe_budgets.py::test_a_host_that_sends_more_than_a_login_needs_is_unknown_in_these_words",
+    ),
+    removal(
+        52,
+        "packed packets are not offered",
+        Edit("lib/nova_ha/probe/login.py", "            compression_algs=None,\n", ""),
+        tests=(
+            "probe/test_probe_budgets.py::test_compression_is_not_offered",
+            "probe/test_probe_budgets.py::test_one_hostile_host_is_unknown_and_the_others_notice_nothing",
+        ),
+    ),
+    removal(
         24,
         "a leave is remembered for as long as the host fails",
         Edit(GATES, "    left = node.left or node.name in votes.left\n", "    left = node.name in votes.left\n"),

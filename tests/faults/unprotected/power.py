@@ -44,6 +44,22 @@ NO_LOOK_OVER_A_READING = Edit(GATES, "alive = f.power.state is PowerState.OFF an
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        52,
+        "an answer of a Redfish BMC is bounded, packed and unpacked",
+        Edit(
+            "lib/nova_ha/power/redfish.py",
+            "    SecureHTTPConnection.response_class = BoundedAnswer  # pyghmi makes its connections by itself\n",
+            "",
+        ),
+        tests="power/test_power_redfish_answers.py::test_an_answer_without_end_is_a_trouble_of_its_own",
+    ),
+    removal(
+        52,
+        "a BMC's process has a limit of memory",
+        Edit("lib/nova_ha/power/worker.py", "    _bound_memory()\n", ""),
+        tests="power/test_power_worker.py::test_a_bmc_that_takes_too_much_memory_fails_with_that_and_no_other_does",
+    ),
+    removal(
         1,
         "a refused power-off is no failure where the power reads off",
         Edit(FENCING, "    if reading.state is PowerState.ON:\n        raise", "    if reading:\n        raise"),

@@ -25,6 +25,7 @@ from nova_ha.errors import ConsulError, HAError
 from nova_ha.monitor.counting import count_failures
 from nova_ha.power import PowerState
 from nova_ha.probe.observation import Report
+from nova_ha.probe.reach import SENDS_TOO_MUCH
 from nova_ha.probe.sighting import WELL, failing
 from nova_ha.probe.streak import next_report
 from nova_ha.recovery.reset import reset
@@ -103,7 +104,7 @@ class TracedOutputs(TracedReports):
 
 class ObservedCloud(TracedWorld):
     """`unseen[observer]` are hosts that it alone cannot see; `dead` have no agent, `away` cannot reach Consul,
-    `tokenless` have a token that nobody accepts any more.
+    `tokenless` have a token that nobody accepts any more. `flooding` hosts send more than a login needs.
     """
 
     made: ClassVar[list[ObservedCloud]] = []
@@ -112,6 +113,7 @@ class ObservedCloud(TracedWorld):
         self.unseen: dict[str, set[str]] = {}
         self.last_words: dict[str, str] = {}
         self.published: dict[str, str] = {}
+        self.flooding: set[str] = set()
         self.dead: set[str] = set()
         self.away: set[str] = set()
         self.tokenless: set[str] = set()
@@ -312,9 +314,10 @@ class ObservedCloud(TracedWorld):
 
     def _swept_by(self, observer: str) -> str:
         blind = {*self.silent, *self.unseen.get(observer, ())}
+        well = {False: WELL, True: SENDS_TOO_MUCH}
         report = next_report(
             Report.from_output(self.last_words.get(observer, "")),
-            {name: failing("timed out") if name in blind else WELL for name in self.names},
+            {name: failing("timed out") if name in blind else well[name in self.flooding] for name in self.names},
             probe="ssh",
             now_boottime=1000 + self.clock.monotonic(),
             boot_id="boot",

@@ -41,7 +41,7 @@ def test_an_answer_of_a_usual_length_is_read(bmc: FakeRedfish, packs: bool, unsi
     assert (answer.power, answer.identity) == (ON, str(bmc.uuid).lower())
 
 
-@pytest.mark.fault(19)
+@pytest.mark.fault(52)
 @pytest.mark.parametrize("unsized", [False, True])
 @pytest.mark.parametrize("packs", [False, True])
 def test_an_answer_without_end_is_a_trouble_of_its_own(bmc: FakeRedfish, packs: bool, unsized: bool) -> None:
@@ -51,7 +51,7 @@ def test_an_answer_without_end_is_a_trouble_of_its_own(bmc: FakeRedfish, packs: 
     assert answer.power.state is PowerState.UNKNOWN
 
 
-@pytest.mark.fault(19)
+@pytest.mark.fault(52)
 def test_an_answer_that_drips_ends_by_the_time_limit(bmc: FakeRedfish) -> None:
     bmc.drips = True
     answer = look(bmc, each_s=3.0)

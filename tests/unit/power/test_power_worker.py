@@ -199,7 +199,7 @@ def test_what_pyghmi_prints_is_in_no_answer(log: Path) -> None:
     assert answers_of_main(an_order("chatty")) == {"chatty": BMCAnswer(ON, "an-identity", sent=True)}
 
 
-@pytest.mark.fault(19)
+@pytest.mark.fault(52)
 def test_a_bmc_that_takes_too_much_memory_fails_with_that_and_no_other_does(log: Path) -> None:
     answers = answers_of_main(an_order("greedy", "a"))
 

@@ -57,7 +57,7 @@ def drive(world: World, happen: Callable[[str], None], only: Sequence[str] = ())
     return {name: result.outcome for name, result in recover_all(clients, only).items()}
 
 
-@pytest.mark.fault(2)
+@pytest.mark.fault(53)
 def test_a_host_that_fails_among_twenty_whose_bmcs_are_away_is_looked_at_next(world: World) -> None:
     bmc_away(world, *MANY)
     world.hang(*MANY)
@@ -76,7 +76,7 @@ def test_a_host_that_fails_among_twenty_whose_bmcs_are_away_is_looked_at_next(wo
     assert [*looked][3:5] == ["flip", "c21"]
 
 
-@pytest.mark.fault(2)
+@pytest.mark.fault(53)
 def test_of_hosts_that_fail_together_the_one_whose_bmc_answers_is_first(world: World) -> None:
     bmc_away(world, *MANY)
     world.hang(*MANY, "c21")
@@ -95,6 +95,7 @@ def test_of_hosts_that_fail_together_the_one_whose_bmc_answers_is_first(world: W
     assert outcomes == {**dict.fromkeys(MANY, "needs-operator"), "c21": "finished"}
 
 
+@pytest.mark.fault(53)
 def test_a_host_that_breaks_each_time_does_not_keep_the_others_waiting(world: World) -> None:
     for error in (ConsulError("too large"), TryAgain("changed meanwhile"), ValueError("odd")):
         world = World()
