@@ -25,6 +25,7 @@ def world() -> World:
     return world
 
 
+@pytest.mark.fault(50)
 def test_a_cell_that_is_away_stops_no_recovery_of_another(world: World) -> None:
     world.nova.cell_down = {"c4", "ha-2"}
     world.recover()
@@ -50,6 +51,7 @@ def test_a_host_that_nova_cannot_read_takes_no_servers(world: World) -> None:
     assert {progress.target for progress in incident.servers.values()} == {""}
 
 
+@pytest.mark.fault(50)
 def test_of_the_failed_hosts_own_cell_nothing_is_concluded_while_it_is_away(world: World) -> None:
     world.nova.cell_down = {"c1"}
     assert world.recover()["c1"].gate is Gate.NOVA_AWAY
@@ -59,6 +61,7 @@ def test_of_the_failed_hosts_own_cell_nothing_is_concluded_while_it_is_away(worl
     assert world.closed("c1")
 
 
+@pytest.mark.fault(50)
 def test_nor_where_it_goes_away_in_the_middle(world: World) -> None:
     """A host that is missing in the list is not one that somebody has taken out of Nova."""
 
@@ -80,6 +83,16 @@ def test_a_host_of_which_nova_has_two_records_is_not_fenced_and_it_is_said_why()
     assert isinstance(outcome, Ask)
     assert outcome.closed.gate is Gate.RUNTIME_CONFIG
     assert "Nova has 2 records of a nova-compute on a host named 'c1'" in outcome.closed.why
+
+
+def test_doctor_says_of_a_host_that_there_are_two_records_of_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = world.nova.services
+    monkeypatch.setattr(world.nova, "services", lambda: [*read(), *read()[:1]])
+    [found] = [f for f in nova_findings(world.nova, read_view(world.store)) if "records" in f.what]
+    assert (found.level, found.subject) == (Level.BAD, "c1")
+    assert "openstack compute service delete" in found.remedy
 
 
 def test_doctor_says_of_a_host_that_cannot_be_read_what_is_away(world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,12 +14,17 @@ from nova_ha.errors import HAError
 
 AREA = "Nova"
 AT_ONCE = 8
+LEFT_RECORD = "delete what was left where it was before: `openstack compute service delete`"
 ROLE = "the recovery needs the role admin (os-services, os-migrations, evacuate)"
 
 
 def nova_findings(compute: Compute, view: ClusterView) -> Iterator[Finding]:
     """Yield all of it. Raises NovaError where the services cannot be listed."""
-    services = {reading.service.host: reading for reading in compute.services()}
+    found = compute.services()
+    services = {reading.service.host: reading for reading in found}
+    for host, count in Counter(reading.service.host for reading in found).items():
+        if count > 1:
+            yield bad(AREA, host, f"Nova has {count} records of a nova-compute on it", LEFT_RECORD)
     yield ok(AREA, "services", f"{len(services)} nova-compute services")
     yield _migrations(compute, view)
     for name, node in sorted(view.compute_nodes.items()):
