@@ -163,6 +163,7 @@ class Cause(enum.Enum):
     # runtime-config
     NAME_MISSING = "name-missing"
     UNKNOWN_TO_NOVA = "unknown-to-nova"
+    TWO_RECORDS = "two-records"
     # maintenance: there was one
     ENDED = "ended"
     # max-failed: by all that the monitor counts

@@ -205,6 +205,10 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     (Gate.RUNTIME_CONFIG, _O): "Nova's name is {nova_host}",
     (Gate.RUNTIME_CONFIG, Cause.NAME_MISSING): "{key} is missing: Nova's name unknown",
     (Gate.RUNTIME_CONFIG, Cause.UNKNOWN_TO_NOVA): "Nova knows no nova-compute on a host named {nova_host!r}",
+    (Gate.RUNTIME_CONFIG, Cause.TWO_RECORDS): (
+        "Nova has {services} records of a nova-compute on a host named {nova_host!r}, as after a move between cells:"
+        " delete what is left of it (`openstack compute service delete`)"
+    ),
     (Gate.DISABLED_BY_OTHER, _O): lambda how, reason: f"nova-compute is {how} {reason}".strip(),
     (Gate.DISABLED_BY_OTHER, _C): "its nova-compute was {how} by somebody else ({reason!r})",
     (Gate.NO_BMC, _O): "{driver} at {ip}:{port}",

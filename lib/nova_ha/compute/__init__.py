@@ -132,8 +132,11 @@ class Compute(Protocol):
     def service(self, host: str) -> ServiceReading | None:
         """Return the nova-compute of the host, or None where Nova knows none."""
 
-    def services(self) -> Sequence[ServiceReading]:
-        """Return every nova-compute."""
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
+        """Return every nova-compute that Nova can read; those of a cell whose database is away are left out.
+
+        Raises NovaError where it cannot read one of the host that it is `about`.
+        """
 
     def force_down(self, service_id: str, down: bool) -> None:
         """Set or clear `forced_down`. Idempotent. Nova refuses to clear it while evacuations are `done`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -11,12 +12,16 @@ from nova_ha.compute import Migration, Server, ServerID, ServiceReading, records
 from nova_ha.compute.refusal import asking
 from nova_ha.compute.resources import Resources
 from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
+from nova_ha.printable import first_few
+
+log = logging.getLogger(__name__)
 
 Version = tuple[int, int]
 Query = Mapping[str, str | int]
 Item = TypeVar("Item")
 
 BINARY = "nova-compute"
+NAMES_SHOWN = 5
 # A detailed server takes Nova some 10 ms: one page stays well within a call's time-out.
 SERVERS_PER_PAGE = 100
 MIGRATIONS_PER_PAGE = 500
@@ -42,20 +47,37 @@ class Nova:
         self._resources = resources
         self.microversion = microversion
         self.call_timeout_s = call_timeout_s
+        self._unreadable: frozenset[str] = frozenset()
 
     def service(self, host: str) -> ServiceReading | None:
-        found = self._services(f"read the nova-compute of {host}", {"host": host})
+        found, _ = self._services(f"read the nova-compute of {host}", host, {"host": host})
         return next((reading for reading in found if reading.service.host == host), None)
 
-    def services(self) -> Sequence[ServiceReading]:
-        return self._services("list the services", {})
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
+        """As the Protocol says. Which ones Nova cannot read is logged when it changes."""
+        found, unreadable = self._services("list the services", about, {})
+        if unreadable != self._unreadable:
+            self._unreadable = unreadable
+            log.warning("Nova cannot read %d nova-compute services: %s", len(unreadable), in_away_cells(unreadable))
+        return found
 
-    def _services(self, what: str, filters: Mapping[str, str]) -> Sequence[ServiceReading]:
+    def _services(
+        self, what: str, about: str, filters: Mapping[str, str]
+    ) -> tuple[Sequence[ServiceReading], frozenset[str]]:
+        """Return the services that Nova can read, and the hosts of the others."""
+        found, unreadable = [], set()
         with self._asking(what):
             # The manager would hide the answer's Date.
             response, body = self._client.client.get(f"/os-services?{urlencode({'binary': BINARY, **filters})}")
             read_at = records.answered_at(response.headers)
-            return [ServiceReading(records.service(entry), read_at) for entry in body["services"]]
+            for entry in body["services"]:
+                try:
+                    found.append(ServiceReading(records.service(entry), read_at))
+                except records.CellAway:
+                    if entry.get("host") in (about, None):
+                        raise
+                    unreadable.add(str(entry["host"]))
+        return found, frozenset(unreadable)
 
     def force_down(self, service_id: str, down: bool) -> None:
         what = f"force service {service_id} down" if down else f"clear force-down of service {service_id}"
@@ -175,6 +197,11 @@ class Nova:
         with self._asking(what, {400: MarkerGone} if "marker" in query else None):
             _, body = self._client.client.get(f"{path}?{urlencode(query)}")
             return list(body[key]), bool(body.get(f"{key}_links"))
+
+
+def in_away_cells(hosts: frozenset[str]) -> str:
+    """Return whose services cannot be read, and why."""
+    return f"{first_few(sorted(hosts), NAMES_SHOWN)}; their cells' databases are away" if hosts else "all are back"
 
 
 def newest_first(migrations: Sequence[Migration]) -> Sequence[Migration]:

@@ -24,10 +24,14 @@ RIGHTS = "give the user the role admin on compute, see docs/install.md"
 FILTERS = "give the user the right os_compute_api:servers:allow_all_filters, or the role admin on compute"
 
 
+class CellAway(NovaError):
+    """Nova has a record, and cannot read it itself: the database of its cell is away."""
+
+
 def service(record: Record) -> ComputeService:
-    """Read one entry of `os-services`. Raises NovaError where Nova could not read it itself (its cell is down)."""
+    """Read one entry of `os-services`. Raises CellAway where Nova could not read it itself."""
     if record.get("status") == "UNKNOWN" or "id" not in record:
-        raise NovaError(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
+        raise CellAway(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
     return ComputeService(
         id=str(record["id"]),
         host=record["host"],

@@ -143,9 +143,10 @@ class Evacuation:
     def _turn(self) -> bool:
         self.driver.stop_if_asked()
         self.power.off()  # raises where it is on, whether or not there is something to send
-        records = self.driver.compute.evacuations(self.driver.incident.nova_host)
-        services = {s.service.host: s for s in self.driver.compute.services()}
-        silent = self.silence.kept(self._refuse_if_up(services.get(self.driver.incident.nova_host)))
+        host = self.driver.incident.nova_host
+        records = self.driver.compute.evacuations(host)
+        services = {s.service.host: s for s in self.driver.compute.services(host)}
+        silent = self.silence.kept(self._refuse_if_up(services.get(host)))
         self._follow(records, services)
         if all(p.state.final for p in self.driver.incident.servers.values()):
             return self._nothing_new()

@@ -70,7 +70,7 @@ def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = N
     """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
     with ThreadPoolExecutor(4) as pool:
         sight = pool.submit(clients.sight, node, SIGHT_LIMIT_S)
-        services = pool.submit(_tried, lambda: list(clients.compute().services()))
+        services = pool.submit(_tried, lambda: list(clients.compute().services(node.nova_host or "")))
         identity = pool.submit(_bmc_read, clients, node)
         fresh = view or read_view(clients.store)
         votes: Votes = read_votes(clients.store, fresh)

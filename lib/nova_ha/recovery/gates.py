@@ -240,9 +240,10 @@ def _runtime_config(case: Case) -> GateReading | None:
         return GateReading.of(Gate.RUNTIME_CONFIG, False, Cause.NAME_MISSING, key=key)
     if f.services is None:
         return GateReading.behind(Gate.RUNTIME_CONFIG, Gate.NOVA_AWAY)
-    known = f.service_of(node.nova_host) is not None
-    cause = None if known else Cause.UNKNOWN_TO_NOVA
-    return GateReading.of(Gate.RUNTIME_CONFIG, known, cause, nova_host=node.nova_host)
+    count = sum(reading.service.host == node.nova_host for reading in f.services)
+    # Of two, nobody can say here which one is the host's now, nor on which one its servers are.
+    cause = None if count == 1 else Cause.TWO_RECORDS if count else Cause.UNKNOWN_TO_NOVA
+    return GateReading.of(Gate.RUNTIME_CONFIG, count == 1, cause, nova_host=node.nova_host, services=count)
 
 
 def _disabled_by_other(case: Case) -> GateReading | None:

@@ -117,7 +117,7 @@ def test_an_empty_listing_of_keys_is_nothing_to_do(
 @pytest.mark.fault(26)
 def test_an_empty_list_of_novas_services_is_waited_out(cloud: ObservedCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.fails("c1")
-    monkeypatch.setattr(cloud.nova, "services", list)
+    monkeypatch.setattr(cloud.nova, "services", lambda about="": [])
     cloud.turns()
     cloud.assert_untouched("c1")
     monkeypatch.undo()

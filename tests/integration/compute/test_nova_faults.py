@@ -269,6 +269,31 @@ def test_a_host_whose_cell_cannot_be_read_is_an_error_and_not_an_empty_host(
         nova.servers(SOURCE)
 
 
+def test_a_cell_that_is_away_hides_its_own_hosts_and_no_others(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, caplog: pytest.LogCaptureFixture
+) -> None:
+    away = cloud.hosts[2:]
+    for host in away:
+        cloud.simulator.cloud.hosts[host].cell_down = True
+
+    for _ in range(3):
+        assert {reading.service.host for reading in nova.services(SOURCE)} == {SOURCE, TARGET}
+    assert service(nova, SOURCE).service.forced_down
+
+    assert [record.getMessage() for record in caplog.records if record.name == nova_module.__name__] == [
+        "Nova cannot read 2 nova-compute services: compute-3, compute-4; their cells' databases are away"
+    ]
+    for read in (lambda: nova.services(away[0]), lambda: nova.service(away[0])):
+        with pytest.raises(NovaError, match=f"the service of {away[0]}: its cell's database is away"):
+            read()
+
+
+def test_two_records_of_one_host_are_both_shown(cloud: SimulatedCloud, nova: Nova) -> None:
+    cloud.simulator.cloud.hosts[SOURCE].left_record = "9d2e7c0e-0c5c-4c53-8a39-0c6f8f3f5a11"
+    hosts = [reading.service.host for reading in nova.services(SOURCE)]
+    assert hosts.count(SOURCE) == 2
+
+
 @pytest.mark.parametrize(("highest", "reason"), [((2, 72), None), ((2, 73), "ours")])
 def test_a_lock_has_its_reason_where_nova_can_keep_it(highest: tuple[int, int], reason: str | None) -> None:
     simulator = NovaSimulator(highest=highest)

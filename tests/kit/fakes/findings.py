@@ -73,6 +73,7 @@ QUESTIONS: list[tuple[Gate, dict[str, Any]]] = [
     (Gate.OWN_HOST, {"me": "c1", "view": {"ha": ("c1",)}, "votes": NodeVotes({"c1": 3}, {})}),
     (Gate.RUNTIME_CONFIG, {"node": {"runtime": None}}),
     (Gate.RUNTIME_CONFIG, {"services": [a_service("ha-1"), a_service("c2")]}),
+    (Gate.RUNTIME_CONFIG, {"services": [a_service("c1"), a_service("ha-1"), a_service("c1", id="id-of-old")]}),
     (
         Gate.DISABLED_BY_OTHER,
         {"services": [a_service("c1", enabled=False, disabled_reason="disks"), a_service("ha-1")]},

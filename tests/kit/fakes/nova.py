@@ -39,8 +39,8 @@ class FakeNova:
     """Implements nova_ha.compute.Compute.
 
     `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
-    text. `guests[server]` are the hosts where it runs; `doubled` collects the servers that ever ran on two,
-    `unfenced` those that were asked for while `is_off(host)` was false.
+    text. Nova cannot read the hosts in `cell_down`. `guests[server]` are the hosts where it runs; `doubled` collects
+    the servers that ever ran on two, `unfenced` those that were asked for while `is_off(host)` was false.
     `calls` has every call with an effect. `before` runs before each of them.
     """
 
@@ -51,6 +51,7 @@ class FakeNova:
         self.rebuild_s = rebuild_s
         self.hosts = {name: ComputeService(f"id-{name}", name, True, True, False, "", clock.now()) for name in hosts}
         self.silent: set[str] = set()
+        self.cell_down: set[str] = set()
         self.inventory: dict[str, Server] = {}
         self.records: list[Migration] = []
         self.rebuilds: list[Rebuild] = []
@@ -153,13 +154,20 @@ class FakeNova:
     def service(self, host: str) -> ServiceReading | None:
         self._read("service")
         self.tick()
+        self._refuse_unreadable(host)
         service = self.hosts.get(host)
         return ServiceReading(service, self.clock.now()) if service else None
 
-    def services(self) -> Sequence[ServiceReading]:
+    def services(self, about: str = "") -> Sequence[ServiceReading]:
         self._read("services")
         self.tick()
-        return [ServiceReading(service, self.clock.now()) for service in self.hosts.values()]
+        self._refuse_unreadable(about)
+        readable = [service for service in self.hosts.values() if service.host not in self.cell_down]
+        return [ServiceReading(service, self.clock.now()) for service in readable]
+
+    def _refuse_unreadable(self, host: str) -> None:
+        if host in self.cell_down:
+            raise NovaError(f"Nova cannot read the service of {host}: its cell's database is away")
 
     def _named(self, service_id: str) -> ComputeService:
         return next(service for service in self.hosts.values() if service.id == service_id)
@@ -190,6 +198,7 @@ class FakeNova:
 
     def servers(self, host: str) -> Sequence[Server]:
         self._read("servers")
+        self._refuse_unreadable(host)
         return [server for server in self.inventory.values() if server.host == host]
 
     def server(self, server_id: ServerID) -> Server | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,19 +14,24 @@ from nova_ha.errors import HAError
 
 AREA = "Nova"
 AT_ONCE = 8
+LEFT_RECORD = "delete what was left where it was before: `openstack compute service delete`"
 ROLE = "the recovery needs the role admin (os-services, os-migrations, evacuate)"
 
 
 def nova_findings(compute: Compute, view: ClusterView) -> Iterator[Finding]:
     """Yield all of it. Raises NovaError where the services cannot be listed."""
-    services = {reading.service.host: reading for reading in compute.services()}
+    found = compute.services()
+    services = {reading.service.host: reading for reading in found}
+    for host, count in Counter(reading.service.host for reading in found).items():
+        if count > 1:
+            yield bad(AREA, host, f"Nova has {count} records of a nova-compute on it", LEFT_RECORD)
     yield ok(AREA, "services", f"{len(services)} nova-compute services")
     yield _migrations(compute, view)
     for name, node in sorted(view.compute_nodes.items()):
-        yield from _compute_host(name, node.nova_host, services)
+        yield from _compute_host(compute, name, node.nova_host, services)
     needs = _needs(compute, [node.nova_host for node in view.compute_nodes.values() if node.nova_host in services])
     for name, ha in sorted(view.ha_nodes.items()):
-        yield _ha_host(name, ha.nova_host, services)
+        yield _ha_host(compute, name, ha.nova_host, services)
         if ha.nova_host in services:
             yield _room(compute, name, ha.nova_host, needs)
 
@@ -41,11 +47,24 @@ def _migrations(compute: Compute, view: ClusterView) -> Finding:
     return ok(AREA, "rights", "migrations and servers of all projects can be read")
 
 
-def _compute_host(name: str, host: str | None, services: Mapping[str, ServiceReading]) -> Iterator[Finding]:
+def _unreadable(compute: Compute, host: str) -> str:
+    """Return why a host is not in the list of services, where Nova has it and cannot read it."""
+    try:
+        compute.service(host)
+    except HAError as error:
+        return error.message
+    return ""
+
+
+def _compute_host(
+    compute: Compute, name: str, host: str | None, services: Mapping[str, ServiceReading]
+) -> Iterator[Finding]:
     reading = services.get(host or "")
     if host is None:
         return  # among the keys: runtime_config is missing or cannot be read
-    if reading is None:
+    if reading is None and (why := _unreadable(compute, host)):
+        yield bad(AREA, name, f"{why}: it cannot be recovered now", "mend the database of its cell")
+    elif reading is None:
         remedy = f"`nova-ha node set {name} --nova-host HOST`; hosts: {', '.join(sorted(services)[:5])}"
         yield bad(AREA, name, f"Nova knows no nova-compute on {host!r}", remedy)
     elif reading.service.forced_down or not reading.service.enabled:
@@ -57,8 +76,10 @@ def _compute_host(name: str, host: str | None, services: Mapping[str, ServiceRea
         yield warning(AREA, name, "nova-compute is down", "start it, see its log")
 
 
-def _ha_host(name: str, host: str, services: Mapping[str, ServiceReading]) -> Finding:
+def _ha_host(compute: Compute, name: str, host: str, services: Mapping[str, ServiceReading]) -> Finding:
     reading = services.get(host)
+    if reading is None and (why := _unreadable(compute, host)):
+        return bad(AREA, name, f"{why}: it takes no servers", "mend the database of its cell")
     if reading is None:
         remedy = f"start nova-compute there, or `nova-ha ha-node add {name} --nova-host HOST`"
         return bad(AREA, name, f"Nova knows no nova-compute on {host!r}: it takes no servers", remedy)

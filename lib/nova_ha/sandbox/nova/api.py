@@ -111,7 +111,11 @@ class ComputeAPI:
             return Response(200, {"services": []})
         wanted = request.query.get("host")
         hosts = [host for host in self.cloud.hosts.values() if wanted in (None, host.name)]
-        return Response(200, {"services": [views.service(self.cloud, host) for host in hosts]})
+        shown = [views.service(self.cloud, host) for host in hosts]
+        left = [
+            {**views.service(self.cloud, h), "id": h.left_record, "state": "down"} for h in hosts if h.left_record
+        ]
+        return Response(200, {"services": [*shown, *left]})
 
     def _update_service(self, request: Request, service_id: str) -> Response:
         self._admin_only(request, "os-services:update")

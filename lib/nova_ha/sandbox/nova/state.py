@@ -34,7 +34,8 @@ class Timing:
 class Host:
     """A compute host and its nova-compute, which reports by itself until its first heartbeat from outside.
 
-    `cell_down`: Nova cannot read the database that has the host and its servers.
+    `cell_down`: Nova cannot read the database that has the host and its servers. `left_record`: the id of a second
+    record of its nova-compute, left where the host was before it moved to another cell.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Host:
     enabled: bool = True
     disabled_reason: str = ""
     cell_down: bool = False
+    left_record: str = ""
 
 
 @dataclass
