@@ -70,7 +70,12 @@ class NoSuchServer(NovaError):
 
 
 class EvacuationRefused(NovaError):
-    """Nova refused an evacuation at once: no migration was made and nothing changed."""
+    """Nova, or what stands in front of it, refused an evacuation at once.
+
+    This request made no migration and changed nothing. `retry_after_s` is the time that the answer asks to let pass.
+    """
+
+    retry_after_s: float = 0.0
 
 
 class NoSuchHost(NovaError):

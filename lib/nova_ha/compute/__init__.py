@@ -162,7 +162,7 @@ class Compute(Protocol):
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """Ask Nova to rebuild the server on `target`, or where its scheduler likes. Returns before it is done.
 
-        Raises NoSuchServer (deleted meanwhile), EvacuationRefused (nothing changed), OutcomeUnknown.
+        Raises NoSuchServer (deleted meanwhile), EvacuationRefused (this request changed nothing), OutcomeUnknown.
         """
 
     def reset_to_error(self, server_id: ServerID) -> None:

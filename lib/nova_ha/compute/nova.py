@@ -32,7 +32,11 @@ LOCK_REASON_FROM: Version = (2, 73)
 
 HOST_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchHost}
 SERVER_ERRORS: Mapping[int, type[NovaError]] = {404: NoSuchServer}
-EVACUATE_ERRORS = {400: EvacuationRefused, 404: NoSuchServer, 409: EvacuationRefused}
+# Whatever has such a status was not done: also what a proxy or a limit of requests refuses.
+EVACUATE_ERRORS: Mapping[int, type[NovaError]] = {
+    **dict.fromkeys(range(400, 500), EvacuationRefused),
+    404: NoSuchServer,
+}
 
 
 class MarkerGone(NovaError):
@@ -121,7 +125,10 @@ class Nova:
         return newest_first(self._listed(what, where, query, records.migration))
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
-        """As the Protocol says, and NoSuchHost where Nova knows the server and not the target."""
+        """As the Protocol says, and NoSuchHost where Nova knows the server and not the target.
+
+        Any status from 400 to 499 is a refusal.
+        """
         options = {"force": False} if self.microversion <= FORCE_UNTIL else {}
         try:
             with self._asking(f"evacuate server {server_id} to {target or 'any host'}", EVACUATE_ERRORS):

@@ -11,7 +11,7 @@ from novaclient import exceptions as nova_errors
 from nova_ha.compute.credentials import one_line
 from nova_ha.compute.records import RIGHTS
 from nova_ha.compute.transport import call_within
-from nova_ha.errors import HAError, NovaError, OutcomeUnknown
+from nova_ha.errors import EvacuationRefused, HAError, NovaError, OutcomeUnknown
 
 HTTP_ERRORS = (nova_errors.ClientException, auth_errors.HttpError)
 # Everything that the two clients raise, and what they raise over an answer that is not what they expect.
@@ -50,7 +50,10 @@ def asking(what: str, seconds: float, refusals: Mapping[int, type[NovaError]] | 
                 line = f"Nova: not known whether it did {what}: {reason(error)}"
                 raise OutcomeUnknown(line, remedy=LOOK) from error
             kind = (refusals or {}).get(status_of(error) or 0, NovaError)
-            raise kind(f"Nova: cannot {what}: {reason(error)}", remedy=remedy_of(error)) from error
+            refused = kind(f"Nova: cannot {what}: {reason(error)}", remedy=remedy_of(error))
+            if isinstance(refused, EvacuationRefused):
+                refused.retry_after_s = float(getattr(error, "retry_after", 0))
+            raise refused from error
 
 
 def status_of(error: Exception) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
@@ -113,6 +113,15 @@ def _came_home(records: Sequence[Migration], server: str, previous: str) -> bool
     """
     newer = takewhile(lambda record: record.uuid != previous, records)
     return any(record.server == server and record.status is MigrationStatus.COMPLETED for record in newer)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The state in which Nova's answer leaves a server, with the reason, and how long Nova asks to wait."""
+
+    state: ServerState
+    why: str = ""
+    retry_after_s: float = 0.0
 
 
 class Evacuation:
@@ -341,35 +350,55 @@ class Evacuation:
     def _ask(self, batch: Sequence[str]) -> None:
         """Send the batch at once; record each refusal."""
         with ThreadPoolExecutor(len(batch)) as pool:
-            answers = list(pool.map(self._ask_for, batch))
+            answers = self._looked_after(dict(zip(batch, pool.map(self._ask_for, batch), strict=True)))
         incident = self.driver.incident
-        for server, (state, why) in zip(batch, answers, strict=True):
-            progress = incident.servers[server]
+        for server, answered in answers.items():
+            progress, state, why = incident.servers[server], answered.state, answered.why
             where = progress.target or "where the scheduler likes"
             line = f"{progress.name}: asked for {where}" + (f"; {why}" if why else "")
             if state is ServerState.PENDING and progress.attempts >= self.driver.policy.recovery_attempts:
                 state = ServerState.FAILED
             if state is ServerState.PENDING:
-                self.waiting.pause(server, progress, self.clock.monotonic())
+                self.waiting.pause(server, progress, self.clock.monotonic(), answered.retry_after_s)
             incident = incident.with_server(server, replace(progress, state=state, reason=why))
             incident = incident.noting(self.clock.now(), self.driver.clients.me, line)
             log.info("host=%s step=evacuating %s", self.driver.node.name, line)
         self.driver.save(incident)
 
-    def _ask_for(self, server: str) -> tuple[ServerState, str]:
-        """Ask Nova for one server; return the state that the answer leaves it in, with the reason."""
+    def _looked_after(self, answers: Mapping[str, Answered]) -> Mapping[str, Answered]:
+        """Return the answers with each refusal looked after: a proxy may have sent the request twice.
+
+        Where Nova has a migration that is newer than the intent, or cannot be asked, the server is followed.
+        """
+        refused = [server for server, answered in answers.items() if answered.state is ServerState.PENDING]
+        if not refused:
+            return answers
+        try:
+            records, unknown = self.driver.compute.evacuations(self.driver.incident.nova_host), ""
+        except NovaError as error:
+            records, unknown = [], str(error)
+        followed = {}
+        for server in refused:
+            seen = newest(records, server, self.driver.incident.servers[server].previous)
+            if seen or unknown:
+                why = f"but there is migration {seen.uuid} of it" if seen else f"whether it was sent twice: {unknown}"
+                followed[server] = Answered(ServerState.ASKED, f"{answers[server].why}; {why}")
+        return {**answers, **followed}
+
+    def _ask_for(self, server: str) -> Answered:
+        """Ask Nova for one server."""
         progress, compute = self.driver.incident.servers[server], self.driver.compute
         try:
             if rule_for(progress.vm_state).action is Action.RESET_AND_EVACUATE:
                 compute.reset_to_error(ServerID(server))
             compute.evacuate(ServerID(server), progress.target or None)
         except NoSuchServer:
-            return ServerState.SKIPPED, "was deleted meanwhile"
+            return Answered(ServerState.SKIPPED, "was deleted meanwhile")
         except (EvacuationRefused, NoSuchHost) as refusal:
-            return ServerState.PENDING, str(refusal)
+            return Answered(ServerState.PENDING, str(refusal), getattr(refusal, "retry_after_s", 0.0))
         except (NovaError, OutcomeUnknown) as unknown:
-            return ServerState.ASKED, str(unknown)
-        return ServerState.ASKED, ""
+            return Answered(ServerState.ASKED, str(unknown))
+        return Answered(ServerState.ASKED)
 
     def _targets(self, services: Mapping[str, ServiceReading]) -> Sequence[str]:
         """Return where servers may go now; this HA node's host is enabled first where it is our reserve."""

@@ -11,6 +11,8 @@ from nova_ha.compute import Migration, Server, VMState
 # An intent without a visible migration is watched so long before it is sent again: Nova may still act on it.
 UNSEEN_S = 60.0
 RETRY_PAUSE_S = 2.0
+# The longest that a server waits because an answer asks for it (Retry-After).
+LONGEST_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ class Waiting:
         """Return the seconds since this attempt was first seen."""
         return now - self._since.setdefault((server, progress.attempts), now)
 
-    def pause(self, server: str, progress: ServerProgress, now: float) -> None:
-        """Let some time pass before the next try, more after each."""
-        self._not_before[server] = now + RETRY_PAUSE_S * progress.attempts
+    def pause(self, server: str, progress: ServerProgress, now: float, asked_for_s: float = 0.0) -> None:
+        """Let some time pass before the next try, more after each; as much as Nova asks for, within bounds."""
+        self._not_before[server] = now + max(RETRY_PAUSE_S * progress.attempts, min(asked_for_s, LONGEST_PAUSE_S))
 
     def may_be_asked(self, server: str, now: float) -> bool:
         """True unless it is pausing."""

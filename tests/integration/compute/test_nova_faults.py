@@ -63,6 +63,30 @@ def test_an_evacuation_whose_answer_is_lost_is_unknown_and_sent_once(
     assert len(nova.evacuations(SOURCE)) == (1 if fault.carried_out else 0)
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 405, 408, 409, 413, 422, 429])
+def test_an_evacuation_that_anybody_on_the_way_refuses_did_nothing(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, status: int
+) -> None:
+    cloud.simulator.faults.add(NovaFault("evacuate", status=status))
+
+    with pytest.raises(EvacuationRefused, match=f"HTTP {status}"):
+        nova.evacuate(vm, TARGET)
+
+    assert nova_side_evacuations(cloud) == 0
+
+
+@pytest.mark.parametrize(("status", "asked_for_s", "waits_s"), [(429, 30, 30.0), (413, 7, 7.0), (429, None, 0.0)])
+def test_how_long_a_limit_of_requests_asks_to_wait_is_known(
+    cloud: SimulatedCloud, nova: Nova, vm: ServerID, status: int, asked_for_s: int | None, waits_s: float
+) -> None:
+    cloud.simulator.faults.add(NovaFault("evacuate", status=status, retry_after_s=asked_for_s))
+
+    with pytest.raises(EvacuationRefused) as refused:
+        nova.evacuate(vm, TARGET)
+
+    assert refused.value.retry_after_s == waits_s
+
+
 WRITES: dict[str, Callable[[Nova, ServerID, str], None]] = {
     "os-resetState": lambda nova, vm, service_id: nova.reset_to_error(vm),
     "os-stop": lambda nova, vm, service_id: nova.stop(vm),

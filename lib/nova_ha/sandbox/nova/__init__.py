@@ -34,6 +34,7 @@ Endpoints for a rehearsal and its auditor, without a token:
                                added to those in force
     DELETE /sandbox/faults     end all of them
 
-A FAULT is {match, status, lost, acts, delay_s, times}, see `faults.NovaFault`: {"match": "evacuate", "status": 500,
-"times": 3} refuses three evacuations, {"match": "evacuate", "lost": true, "acts": true} does them and never answers.
+A FAULT is {match, status, lost, acts, delay_s, times, retry_after_s}, see `faults.NovaFault`:
+{"match": "evacuate", "status": 500, "times": 3} refuses three evacuations,
+{"match": "evacuate", "lost": true, "acts": true} does them and never answers.
 """

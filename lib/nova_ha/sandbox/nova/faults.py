@@ -13,7 +13,8 @@ class NovaFault:
     """One fault. It strikes requests whose line, `METHOD path action`, contains `match`, so many `times`.
 
     `status` answers with that error; `lost` closes the connection without an answer. `acts` says whether the request
-    is carried out all the same. `delay_s` comes before the answer, and is a fault by itself too.
+    is carried out all the same. `delay_s` comes before the answer, and is a fault by itself too. `retry_after_s` is
+    what an error asks to wait.
     """
 
     match: str = ""
@@ -22,6 +23,7 @@ class NovaFault:
     acts: bool = False
     delay_s: float = 0.0
     times: int | None = None
+    retry_after_s: int | None = None
 
     @classmethod
     def from_json(cls, body: Mapping[str, Any]) -> NovaFault:

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nova_ha.clock import Clock, SystemClock, to_stamp
@@ -87,6 +88,8 @@ class NovaSimulator:
             raise Lost
         if fault.status is not None:
             answer = Refusal(fault.status, "This is a fault of the simulator's.").answer()
+            if fault.retry_after_s is not None:
+                answer = replace(answer, headers={**answer.headers, "Retry-After": str(fault.retry_after_s)})
         entry["status"] = answer.status
         return Response(answer.status, answer.body, answer.headers, answer.delay_s + fault.delay_s)
 
