@@ -100,6 +100,8 @@ def test_a_host_that_nova_does_not_know_has_no_service_no_servers_and_no_evacuat
     assert nova.service("nowhere") is None
     assert nova.servers("nowhere") == []
     assert nova.evacuations("nowhere") == []
+    assert nova.moves_to("nowhere") == []
+    assert nova.moves_of(NOBODY) == []
     with pytest.raises(NoSuchHost):
         nova.room("nowhere")
     with pytest.raises(NoSuchHost):

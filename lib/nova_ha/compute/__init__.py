@@ -30,13 +30,24 @@ class VMState(enum.Enum):
 
 
 class MigrationStatus(enum.Enum):
-    """The states of an evacuation's migration record, as Nova names them."""
+    """The states of a migration record, as Nova names them: of evacuations, resizes, live and cold migrations."""
 
     ACCEPTED = "accepted"
     PRE_MIGRATING = "pre-migrating"
     MIGRATING = "migrating"
+    POST_MIGRATING = "post-migrating"
     DONE = "done"
     COMPLETED = "completed"
+    # Of live migrations.
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    # Of resizes and cold migrations. A finished one waits for its owner, with nobody at work on it.
+    FINISHED = "finished"
+    CONFIRMING = "confirming"
+    CONFIRMED = "confirmed"
+    REVERTING = "reverting"
+    REVERTED = "reverted"
     ERROR = "error"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -49,12 +60,18 @@ class MigrationStatus(enum.Enum):
             MigrationStatus.ACCEPTED,
             MigrationStatus.PRE_MIGRATING,
             MigrationStatus.MIGRATING,
+            MigrationStatus.POST_MIGRATING,
+            MigrationStatus.QUEUED,
+            MigrationStatus.PREPARING,
+            MigrationStatus.RUNNING,
+            MigrationStatus.CONFIRMING,
+            MigrationStatus.REVERTING,
             MigrationStatus.UNKNOWN,
         )
 
     @property
     def arrived(self) -> bool:
-        """True when the server was rebuilt on the destination."""
+        """True when the server was rebuilt on the destination, of an evacuation."""
         return self in (MigrationStatus.DONE, MigrationStatus.COMPLETED)
 
 
@@ -110,7 +127,7 @@ class Server:
 
 @dataclass(frozen=True)
 class Migration:
-    """One evacuation's record in Nova."""
+    """A migration's record in Nova: of an evacuation, or of another move."""
 
     uuid: str
     server: ServerID
@@ -158,6 +175,12 @@ class Compute(Protocol):
 
     def evacuations(self, host: str) -> Sequence[Migration]:
         """Return all evacuation records with this source host, newest first, through all pages."""
+
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        """Return the records of a server's live and cold migrations and resizes, newest first."""
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        """Return the records of all such moves with this destination, newest first, through all pages."""
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """Ask Nova to rebuild the server on `target`, or where its scheduler likes. Returns before it is done.

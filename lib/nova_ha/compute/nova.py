@@ -21,6 +21,7 @@ Query = Mapping[str, str | int]
 Item = TypeVar("Item")
 
 BINARY = "nova-compute"
+EVACUATION = "evacuation"
 NAMES_SHOWN = 5
 # A detailed server takes Nova some 10 ms: one page stays well within a call's time-out.
 SERVERS_PER_PAGE = 100
@@ -119,10 +120,25 @@ class Nova:
 
     def evacuations(self, host: str) -> Sequence[Migration]:
         """As the Protocol says. Nova forgets those of a server that was deleted."""
+        query: Query = {"source_compute": host, "migration_type": EVACUATION}
+        return newest_first(self._migrations(f"list the evacuations of {host}", query, records.migration))
+
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        return self._moves(f"list the migrations of server {server_id}", {"instance_uuid": server_id})
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        # Nova's filter takes those from the host as well.
+        found = self._moves(f"list the migrations to {host}", {"host": host})
+        return [move for move in found if move.destination == host]
+
+    def _moves(self, what: str, query: Query) -> Sequence[Migration]:
+        listed = self._migrations(what, query, lambda record: record)
+        kept = [record for record in listed if record.get("migration_type") != EVACUATION]
+        return newest_first([records.migration(record) for record in kept])
+
+    def _migrations(self, what: str, query: Query, read: Callable[[records.Record], Item]) -> Sequence[Item]:
         pages: Query = {"limit": MIGRATIONS_PER_PAGE} if self.microversion >= MIGRATION_PAGES_FROM else {}
-        query: Query = {"source_compute": host, "migration_type": "evacuation", **pages}
-        what, where = f"list the evacuations of {host}", ("/os-migrations", "migrations", "uuid")
-        return newest_first(self._listed(what, where, query, records.migration))
+        return self._listed(what, ("/os-migrations", "migrations", "uuid"), {**query, **pages}, read)
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """As the Protocol says, and NoSuchHost where Nova knows the server and not the target.

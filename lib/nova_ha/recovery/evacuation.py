@@ -6,6 +6,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
 from nova_ha.cluster.gate import Gate
@@ -18,6 +19,7 @@ from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import Halted, NeedsOperator
 from nova_ha.recovery.following import Followed, Waiting, follow, newest, unanswered
 from nova_ha.recovery.force_down import fenced_by_us
+from nova_ha.recovery.moving import left_moving, moving
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, in_order, rule_for
@@ -55,11 +57,14 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     Raises NovaError, and NeedsOperator where they are too many for one incident.
     """
     carries_tag = TagFilter(driver.compute, driver.policy.recovery_only_tagged)
+    why_left_moving = partial(left_moving, driver.compute)
     found = driver.compute.servers(incident.nova_host)
     before = {} if incident.listed else _not_brought_back(driver)
     followed = _still_followed(driver, before)
     new = {
-        str(s.id): _as_it_is_now(s, first_progress(s, carries_tag), before.get(s.id), s.id in followed)
+        str(s.id): _as_it_is_now(
+            s, first_progress(s, carries_tag, why_left_moving), before.get(s.id), s.id in followed
+        )
         for s in found
         if s.id not in incident.servers
     }
@@ -321,7 +326,7 @@ class Evacuation:
         )
 
     def _not_to_ask(self, ready: Sequence[str]) -> Mapping[str, ServerProgress]:
-        """Return what becomes of the servers that are not on the host any more, by their own records.
+        """Return what becomes of the servers that are not on the host any more, or on the move, by their own records.
 
         Nova would evacuate them from wherever it has them, whether that host is off or not.
         """
@@ -345,6 +350,9 @@ class Evacuation:
         if seen.host != self.driver.incident.nova_host:
             where = f"is on {seen.host or 'no host'}: somebody else moved it"
             return replace(progress, state=ServerState.SKIPPED, reason=where)
+        if moving(seen):
+            why = left_moving(self.driver.compute, seen)
+            return replace(progress, state=ServerState.FAILED, task_state=seen.task_state, reason=why)
         return None
 
     def _ask(self, batch: Sequence[str]) -> None:

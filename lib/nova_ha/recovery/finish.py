@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.recovery.driver import Driver
+from nova_ha.recovery.moving import on_their_way_here
 from nova_ha.recovery.states import Event, advance
 
 log = logging.getLogger(__name__)
@@ -35,7 +36,10 @@ def in_words(incident: Incident) -> str:
 
 
 def _audit(driver: Driver) -> Sequence[str]:
-    """Return what should not be: servers still on the host, migrations still open. Raises NovaError."""
+    """Return what should not be: servers still on the host, or on their way to it, migrations still open.
+
+    Raises NovaError.
+    """
     host, lines = driver.incident.nova_host, []
     for server in driver.compute.servers(host):
         progress = driver.incident.servers.get(server.id)
@@ -44,4 +48,4 @@ def _audit(driver: Driver) -> Sequence[str]:
     for record in driver.compute.evacuations(host):
         if record.status.open:
             lines.append(f"audit: migration {record.uuid} of {record.server} is still {record.status.value}")
-    return lines
+    return [*lines, *(f"audit: {line}" for line in on_their_way_here(driver.compute, host))]

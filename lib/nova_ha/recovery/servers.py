@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from nova_ha.cluster.incident import ServerProgress, ServerState
 from nova_ha.compute import Compute, Server, VMState
+from nova_ha.recovery.moving import moving
 
 
 class Action(enum.Enum):
@@ -70,8 +71,13 @@ def rule_for(vm_state: str) -> Rule:
         return RULES[VMState.UNKNOWN]
 
 
-def first_progress(server: Server, carries_tag: Callable[[Server], bool]) -> ServerProgress:
-    """Return where a listed server stands at the start: to be evacuated, or ended by rule with the reason."""
+def first_progress(
+    server: Server, carries_tag: Callable[[Server], bool], why_left_moving: Callable[[Server], str]
+) -> ServerProgress:
+    """Return where a listed server stands at the start: to be evacuated, or ended by rule with the reason.
+
+    `why_left_moving` is asked of one that was on the move.
+    """
     rule = RULES[server.vm_state]
     state, reason = ServerState.PENDING, ""
     if server.task_state in BEING_DELETED:
@@ -80,6 +86,8 @@ def first_progress(server: Server, carries_tag: Callable[[Server], bool]) -> Ser
         state, reason = ServerState.SKIPPED, rule.why
     elif not carries_tag(server):
         state, reason = ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
+    elif moving(server):
+        state, reason = ServerState.FAILED, why_left_moving(server)
     elif rule.action is Action.REPORT:
         state, reason = ServerState.FAILED, rule.why
     return ServerProgress(

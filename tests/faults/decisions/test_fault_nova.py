@@ -129,10 +129,10 @@ def test_each_server_ends_named_and_what_can_be_rebuilt_is(
     [incident] = cloud.closed("c1")
     assert incident.state is IncidentState.FINISHED
     ended = {server: progress.state for server, progress in incident.servers.items()}
-    assert {ended[s] for s in (*cloud.servers["c1"], *well, *in_error, paused, resizing)} == {ServerState.EVACUATED}
-    assert {ended[s] for s in (resized, building, locked, local_disk)} == {ServerState.FAILED}
+    assert {ended[s] for s in (*cloud.servers["c1"], *well, *in_error, paused)} == {ServerState.EVACUATED}
+    assert {ended[s] for s in (resized, resizing, building, locked, local_disk)} == {ServerState.FAILED}
     assert ended.get(shelved, ServerState.SKIPPED) is ServerState.SKIPPED
-    for server in (resized, building, locked, local_disk):
+    for server in (resized, resizing, building, locked, local_disk):
         assert incident.servers[server].reason
     assert incident.servers[locked].attempts == 3
     history = cloud.says("history", "c1")

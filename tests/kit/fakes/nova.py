@@ -54,6 +54,7 @@ class FakeNova:
         self.cell_down: set[str] = set()
         self.inventory: dict[str, Server] = {}
         self.records: list[Migration] = []
+        self.moves: list[Migration] = []
         self.rebuilds: list[Rebuild] = []
         self.guests: dict[str, set[str]] = {}
         self.doubled: set[str] = set()
@@ -78,6 +79,17 @@ class FakeNova:
             self.guests[server] = {host} if vm_state is VMState.ACTIVE else set()
             made.append(server)
         return made
+
+    def migrate(self, server: str, destination: str, *, handed_over: bool = False) -> Migration:
+        """Let a live migration begin; `handed_over`: its guest runs on the destination already."""
+        moved = self.inventory[server]
+        self.inventory[server] = replace(moved, task_state="migrating")
+        uuid, now = f"move-{next(self._ids)}", self.clock.now()
+        move = Migration(uuid, ServerID(server), MigrationStatus.RUNNING, moved.host, destination, now)
+        self.moves.insert(0, move)
+        if handed_over:
+            self.guests[server] = {destination}
+        return move
 
     def fail(self, method: str, error: Exception, times: int = 1, *, acts: bool = False) -> None:
         """Let the next calls of the method raise; `acts` carries them out first."""
@@ -209,6 +221,14 @@ class FakeNova:
         self._read("evacuations")
         self.tick()
         return [record for record in self.records if record.source == host]
+
+    def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
+        self._read("moves_of")
+        return [move for move in self.moves if move.server == server_id]
+
+    def moves_to(self, host: str) -> Sequence[Migration]:
+        self._read("moves_to")
+        return [move for move in self.moves if move.destination == host]
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         late, self._late_s = self._late_s, 0.0

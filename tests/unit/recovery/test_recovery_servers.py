@@ -19,9 +19,13 @@ def any_tag(server: Server) -> bool:
     return True
 
 
+def moved(server: Server) -> str:
+    return "was being migrated"
+
+
 @pytest.mark.parametrize("vm_state", VMState)
 def test_every_state_that_nova_has_has_a_rule(vm_state: VMState) -> None:
-    progress = first_progress(a_server(vm_state), any_tag)
+    progress = first_progress(a_server(vm_state), any_tag, moved)
     assert progress.vm_state == vm_state.value
     assert progress.state in (ServerState.PENDING, ServerState.SKIPPED, ServerState.FAILED)
     assert progress.state is ServerState.PENDING or progress.reason
@@ -42,18 +46,30 @@ def test_a_guest_that_did_not_run_is_left_shut_down() -> None:
 
 @pytest.mark.parametrize("task_state", ["deleting", "soft-deleting"])
 def test_a_server_whose_delete_waits_on_the_dead_host_is_not_brought_back(task_state: str) -> None:
-    progress = first_progress(a_server(task_state=task_state), any_tag)
+    progress = first_progress(a_server(task_state=task_state), any_tag, moved)
     assert progress.state is ServerState.SKIPPED
     assert "deleted" in progress.reason
 
 
 @pytest.mark.parametrize("task_state", ["rebooting_hard", "powering-off"])
 def test_another_task_that_hangs_on_the_dead_host_is_no_hindrance(task_state: str) -> None:
-    assert first_progress(a_server(task_state=task_state), any_tag).state is ServerState.PENDING
+    assert first_progress(a_server(task_state=task_state), any_tag, moved).state is ServerState.PENDING
+
+
+@pytest.mark.parametrize("vm_state", [VMState.ACTIVE, VMState.PAUSED, VMState.STOPPED, VMState.ERROR])
+@pytest.mark.parametrize(
+    "task_state",
+    ["migrating", "resize_prep", "resize_migrating", "resize_migrated", "resize_finish", "resize_reverting"],
+)
+def test_a_server_that_was_on_the_move_is_named_and_not_evacuated(task_state: str, vm_state: VMState) -> None:
+    """Its guest may run on the other host already, whatever Nova says."""
+    progress = first_progress(a_server(vm_state, task_state=task_state), any_tag, moved)
+    assert (progress.state, progress.reason) == (ServerState.FAILED, "was being migrated")
+    assert progress.task_state == task_state
 
 
 def test_a_server_without_the_tag_is_skipped_by_name_of_the_option() -> None:
-    progress = first_progress(a_server(), lambda server: False)
+    progress = first_progress(a_server(), lambda server: False, moved)
     assert progress.state is ServerState.SKIPPED
     assert "only_tagged" in progress.reason
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nova_ha.cli.clients import Clients
@@ -16,6 +17,7 @@ from nova_ha.errors import HAError
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait
+from nova_ha.recovery.moving import left_moving
 from nova_ha.recovery.servers import Action, TagFilter, first_progress, rule_for
 
 
@@ -59,9 +61,9 @@ def server_lines(clients: DriverClients, findings: Findings, node: ComputeNode) 
     """Return what would be done with each server, in the order of the evacuations. Raises NovaError."""
     compute = clients.compute()
     carries_tag = TagFilter(compute, findings.view.policy.recovery_only_tagged)
-    found = [
-        (str(server.id), first_progress(server, carries_tag)) for server in compute.servers(node.nova_host or "")
-    ]
+    why_left_moving = partial(left_moving, compute)
+    listed = compute.servers(node.nova_host or "")
+    found = [(str(server.id), first_progress(server, carries_tag, why_left_moving)) for server in listed]
     lines = [ServerLine(identity, progress, _action(progress)) for identity, progress in found]
     return sorted(lines, key=lambda line: (line.progress.state.final, -line.progress.priority, line.progress.name))
 

@@ -21,6 +21,9 @@ Endpoints for a rehearsal and its auditor, without a token:
     POST   /sandbox/servers    {host, name, flavor, vm_state, task_state, metadata, tags, image_id, ...} -> {id}
     PUT    /sandbox/servers/ID {vm_state, task_state, ...}: change fields of a server in Nova's database
     DELETE /sandbox/servers/ID forget a server with its guests and its evacuations, at once
+    POST   /sandbox/moves      {server, destination, kind, handed_over} -> {id}: a migration that is under way and
+                               stays so; `kind` is live-migration, migration or resize, `handed_over`: the guest runs
+                               on the destination already, while Nova says that the server is where it was
     POST   /sandbox/flavors    {name, extra_specs, size: {VCPU: 1, ...}} -> {id}
     POST   /sandbox/images     {name, properties, tags, id} -> {id}
     GET    /sandbox/guests     {guests: {server: {host: runs there}}, overlaps: [{server, hosts, since}]}

@@ -67,7 +67,7 @@ def _record(cloud: Cloud, server: SimulatedServer, target: str | None) -> Rebuil
     now = cloud.now()
     return Rebuild(
         uuid=str(uuid.uuid4()),
-        number=max((entry.number for entry in cloud.evacuations), default=0) + 1,
+        number=cloud.next_number(),
         server_id=server.id,
         source=server.host,
         destination=target,

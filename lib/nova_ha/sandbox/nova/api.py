@@ -12,7 +12,7 @@ from nova_ha.sandbox.nova import views
 from nova_ha.sandbox.nova.actions import act
 from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
-from nova_ha.sandbox.nova.state import Cloud, Host, Rebuild, SimulatedServer
+from nova_ha.sandbox.nova.state import Cloud, Host, Move, Rebuild, SimulatedServer
 
 Item = TypeVar("Item")
 Version = tuple[int, int]
@@ -26,11 +26,11 @@ SERVER_FILTERS = PAGING | frozenset(
 )
 # Those that Nova keeps for a user without the right os_compute_api:servers:allow_all_filters.
 FILTERS_OF_ALL = PAGING | frozenset(("all_tenants", "name", "status"))
-MIGRATION_FILTERS: Mapping[str, Callable[[Rebuild, str], bool]] = {
+MIGRATION_FILTERS: Mapping[str, Callable[[Rebuild | Move, str], bool]] = {
     "source_compute": lambda entry, value: entry.source == value,
     "status": lambda entry, value: entry.status == value,
     "instance_uuid": lambda entry, value: entry.server_id == value,
-    "migration_type": lambda entry, value: value == "evacuation",
+    "migration_type": lambda entry, value: entry.kind == value,
     "host": lambda entry, value: value in (entry.source, entry.destination),
 }
 
@@ -240,9 +240,10 @@ class ComputeAPI:
         pages = {"limit", "marker"} if version >= (2, 59) else set()
         if unknown := sorted(set(query) - set(MIGRATION_FILTERS) - pages):
             raise Refusal(400, f"Invalid input for query parameters {unknown}. Additional properties are not allowed")
-        newest = list(reversed(self.cloud.shown_evacuations()))
+        newest = list(reversed(self.cloud.shown_migrations()))
         if "marker" in query:
-            numbers = [entry.number for entry in self.cloud.evacuations if entry.uuid == query["marker"]]
+            every: list[Rebuild | Move] = [*self.cloud.evacuations, *self.cloud.moves]
+            numbers = [entry.number for entry in every if entry.uuid == query["marker"]]
             if not numbers:
                 raise Refusal(400, f"Marker {query['marker']} could not be found.")
             newest = [entry for entry in newest if entry.number < numbers[0]]
@@ -283,7 +284,7 @@ def paged(items: Sequence[Item], query: Mapping[str, str]) -> Page[Item]:
     return Page(items[:limit], len(items[:limit]) == limit)
 
 
-def _meets(entry: Rebuild, query: Mapping[str, str]) -> bool:
+def _meets(entry: Rebuild | Move, query: Mapping[str, str]) -> bool:
     return all(fits(entry, query[name]) for name, fits in MIGRATION_FILTERS.items() if name in query)
 
 

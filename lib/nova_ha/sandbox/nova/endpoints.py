@@ -15,7 +15,7 @@ from nova_ha.sandbox.nova.faults import Faults, NovaFault
 from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
 from nova_ha.sandbox.nova.life import report, restart_compute, stop_spawning
-from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, SimulatedServer
+from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, Move, SimulatedServer
 from nova_ha.sandbox.nova.views import service
 
 PREFIX = "/sandbox"
@@ -36,6 +36,7 @@ class Control:
             route("POST", f"{PREFIX}/servers", lambda request: self._made(self.add_server(**request.body).id)),
             route("PUT", f"{PREFIX}/servers/{{server_id}}", self._change_server),
             route("DELETE", f"{PREFIX}/servers/{{server_id}}", self._remove_server),
+            route("POST", f"{PREFIX}/moves", lambda request: self._made(self.migrate(**request.body).uuid)),
             route("POST", f"{PREFIX}/flavors", lambda request: self._made(self.add_flavor(**request.body).id)),
             route("POST", f"{PREFIX}/images", lambda request: self._made(self.add_image(**request.body).id)),
             route("POST", f"{PREFIX}/heartbeat", self._doing(self.heartbeat)),
@@ -110,6 +111,24 @@ class Control:
             raise Refusal(404, f"no server {server_id}")
         self.cloud.forget_server(server_id)
         return Response(204)
+
+    def migrate(self, server: str, destination: str, kind: str = "live-migration", handed_over: bool = False) -> Move:
+        """Put a server on its way to another host, where it stays. `handed_over`: its guest runs there already.
+
+        Nova goes on saying that it is where it was.
+        """
+        self._host(destination)
+        if server not in self.cloud.servers:
+            raise Refusal(404, f"no server {server}")
+        moved, now = self.cloud.servers[server], self.cloud.now()
+        number, status = self.cloud.next_number(), "running" if kind == "live-migration" else "migrating"
+        move = Move(str(uuid.uuid4()), number, server, moved.host, destination, now, now, status, kind)
+        self.cloud.moves.append(move)
+        moved.task_state = "migrating" if kind == "live-migration" else "resize_migrating"
+        if handed_over:
+            self.cloud.drop_guest(moved.host, server)
+            self.cloud.set_guest(destination, server, running=True)
+        return move
 
     # --- what happens to hosts
 

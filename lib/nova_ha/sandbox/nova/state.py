@@ -135,6 +135,22 @@ class Rebuild:
     stage: RebuildStage = RebuildStage.SCHEDULING
     stops_after: bool = False
     source_freed: bool = False
+    kind: str = "evacuation"
+
+
+@dataclass
+class Move:
+    """A migration record of another `kind`: live-migration, migration, resize. Nothing of it goes on by itself."""
+
+    uuid: str
+    number: int
+    server_id: str
+    source: str
+    destination: str
+    created: datetime
+    updated: datetime
+    status: str = "running"
+    kind: str = "live-migration"
 
 
 @dataclass(frozen=True)
@@ -161,6 +177,7 @@ class Cloud:
     flavors: dict[str, Flavor] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     evacuations: list[Rebuild] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
     fail_spawn: set[str] = field(default_factory=set)
     slow_spawn: dict[str, float] = field(default_factory=dict)
     drops_filters: bool = False
@@ -191,6 +208,16 @@ class Cloud:
         """Return those that Nova shows, oldest first: a server's go with it when it is deleted."""
         return [evacuation for evacuation in self.evacuations if not self.servers[evacuation.server_id].deleted]
 
+    def shown_migrations(self) -> list[Rebuild | Move]:
+        """Return evacuations and other moves that Nova shows, oldest first."""
+        moves = [move for move in self.moves if not self.servers[move.server_id].deleted]
+        return sorted([*self.shown_evacuations(), *moves], key=lambda entry: entry.number)
+
+    def next_number(self) -> int:
+        """Return the number of a new migration record."""
+        every: list[Rebuild | Move] = [*self.evacuations, *self.moves]
+        return max((entry.number for entry in every), default=0) + 1
+
     def set_guest(self, host: str, server_id: str, running: bool) -> None:
         """Put a guest on a host. Running on two hosts at once is recorded for ever."""
         self._guests.setdefault(host, {})[server_id] = running
@@ -206,9 +233,10 @@ class Cloud:
         self._guests.pop(host, None)
 
     def forget_server(self, server_id: str) -> None:
-        """Forget a server with its guests and its evacuations, as if there had never been one."""
+        """Forget a server with its guests and its migrations, as if there had never been one."""
         del self.servers[server_id]
         self.evacuations = [entry for entry in self.evacuations if entry.server_id != server_id]
+        self.moves = [entry for entry in self.moves if entry.server_id != server_id]
         for host in self._guests:
             self.drop_guest(host, server_id)
 

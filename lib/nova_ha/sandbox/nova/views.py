@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Rebuild, SimulatedServer
+from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Move, Rebuild, SimulatedServer
 
 Version = tuple[int, int]
 
@@ -104,11 +104,11 @@ def flavor(entry: Flavor) -> dict[str, Any]:
     }
 
 
-def migration(entry: Rebuild, version: Version) -> dict[str, Any]:
+def migration(entry: Rebuild | Move, version: Version) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": entry.number,
         "instance_uuid": entry.server_id,
-        "migration_type": "evacuation",
+        "migration_type": entry.kind,
         "status": entry.status,
         "source_compute": entry.source,
         "source_node": entry.source,

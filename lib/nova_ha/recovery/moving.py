@@ -1,0 +1,68 @@
+"""Servers that were on the move when the host failed: where Nova says that one is, its guest may not run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+from nova_ha.compute import Compute, Migration, Server, ServerID
+from nova_ha.errors import NovaError
+
+log = logging.getLogger(__name__)
+
+AND_THEN = (
+    "see where it runs, then retry (`nova-ha node retry`);"
+    " where it runs nowhere, `openstack server set --state error` ends its task first"
+)
+
+
+def moving(server: Server) -> bool:
+    """True while Nova moves it: by a live migration, or by a cold one, which it does as a resize.
+
+    Nova clears the task in the save that moves `host`. Where the host dies in between, it stays so for ever, with
+    the guest on either side: seen on Nova 34.
+    """
+    return server.task_state == "migrating" or server.task_state.startswith("resize_")
+
+
+def left_moving(compute: Compute, server: Server) -> str:
+    """Return why such a server is not evacuated: it may run where it was being moved to, or do so later."""
+    return f"{_where(compute, server)}: {AND_THEN}"
+
+
+def _where(compute: Compute, server: Server) -> str:
+    try:
+        records = compute.moves_of(server.id)
+    except NovaError as error:
+        # One record that Nova cannot read must not hold up the other servers.
+        log.warning("server=%s %s", server.id, error)
+        records = ()
+    record = next((record for record in records if record.status.open), records[0] if records else None)
+    if record and record.destination == server.host:
+        return f"was being migrated here from {record.source or 'no host'}"
+    if record and record.destination:
+        return f"was being migrated to {record.destination}"
+    return "was being migrated, Nova does not say where to"
+
+
+def on_their_way_here(compute: Compute, host: str) -> Iterator[str]:
+    """Yield a line for each server that was being moved to the failed host: it is in no list of that host's.
+
+    Whoever has been moved back, or on, since the record was written is left out. Raises NovaError.
+    """
+    newest_last = reversed(compute.moves_to(host))
+    records = {record.server: record for record in newest_last if record.status.open}
+    for record in records.values():
+        if line := _on_its_way(compute, record):
+            yield line
+
+
+def _on_its_way(compute: Compute, record: Migration) -> str:
+    came = f"was being migrated here from {record.source or 'no host'}"
+    try:
+        server = compute.server(ServerID(record.server))
+    except NovaError as error:
+        return f"{record.server} {came}, and Nova cannot say more ({error}): see where it runs"
+    if server is None or not moving(server) or server.host == record.destination:
+        return ""
+    return f"{server.name} {came}: see where it runs"
