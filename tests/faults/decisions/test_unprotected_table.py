@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from faults.unprotected.removal import SLOW, Edit, NotFound, Removal
 from faults.unprotected.table import REMOVALS
+from kit.faults_page import FAULTS
 from kit.marked_tests import PROJECT, exists, faults_of
 
-ROWS = range(1, 39)
+ROWS = FAULTS
 EDITS = sorted({edit for removal in REMOVALS for edit in removal.edits}, key=lambda edit: (edit.file, edit.text))
 
 

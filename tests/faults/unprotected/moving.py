@@ -1,4 +1,4 @@
-"""What protects servers on their way: faults 29 to 31 and 33."""
+"""What protects servers on their way, and which they are: faults 29 to 31, 33, 49 and 50."""
 
 # ruff: noqa: E501 (lines of the product, as they are)
 from __future__ import annotations
@@ -9,6 +9,8 @@ EVACUATION = "lib/nova_ha/recovery/evacuation.py"
 FOLLOWING = "lib/nova_ha/recovery/following.py"
 FORCE_DOWN = "lib/nova_ha/recovery/force_down.py"
 GATES = "lib/nova_ha/recovery/gates.py"
+NOVA = "lib/nova_ha/compute/nova.py"
+SERVERS = "lib/nova_ha/recovery/servers.py"
 TOGETHER = "lib/nova_ha/cluster/together.py"
 
 REMOVALS: tuple[Removal, ...] = (
@@ -81,6 +83,75 @@ REMOVALS: tuple[Removal, ...] = (
             "        if False:\n",
         ),
         tests="test_fault_return.py::test_a_service_that_reads_up_right_after_it_was_forced_down_stops_everything",
+    ),
+    removal(
+        29,
+        "a refusal is looked after before it counts",
+        Edit(EVACUATION, "            if seen or unknown:\n", "            if False:\n"),
+        tests="recovery/test_recovery_refusals.py::"
+        "test_a_request_that_was_sent_twice_on_the_way_is_followed_though_the_second_was_refused",
+    ),
+    removal(
+        29,
+        "a limit of requests is given the time that it asks for",
+        Edit(FOLLOWING, "LONGEST_PAUSE_S = 60.0", "LONGEST_PAUSE_S = 0.0"),
+        tests="recovery/test_recovery_refusals.py::test_a_limit_of_requests_is_given_the_time_that_it_asks_for",
+    ),
+    removal(
+        49,
+        "a server on the move is not evacuated",
+        Edit(SERVERS, "    elif moving(server):\n", "    elif False:\n"),
+        Edit(EVACUATION, "        if moving(seen):\n", "        if False:\n"),
+        tests=(
+            "test_fault_supply.py::test_a_server_on_the_move_out_of_the_host_is_named_and_does_not_run_twice",
+            "recovery/test_recovery_moving.py::"
+            "test_a_server_in_live_migration_is_named_with_where_it_went_and_never_runs_twice",
+        ),
+    ),
+    removal(
+        49,
+        "nor one that began to move after it was listed",
+        Edit(EVACUATION, "        if moving(seen):\n", "        if False:\n"),
+        tests="recovery/test_recovery_moving.py::test_one_that_began_to_move_after_it_was_listed_is_not_sent_either",
+    ),
+    removal(
+        49,
+        "who was on the way to the host is named",
+        Edit(
+            "lib/nova_ha/recovery/finish.py",
+            '*(f"audit: {line}" for line in on_their_way_here(driver.compute, host))',
+            "",
+        ),
+        tests="test_fault_supply.py::test_a_server_on_the_move_to_the_host_is_named_at_the_end",
+    ),
+    removal(
+        50,
+        "each record's host is compared",
+        Edit("lib/nova_ha/compute/records.py", "    if found.host != host:\n", "    if False:\n"),
+        tests="compute/test_compute_listings.py::"
+        "test_a_record_of_another_host_says_that_nova_drops_the_filter_and_which_right_is_missing",
+    ),
+    removal(
+        50,
+        "a cell that is away hides its own hosts alone",
+        Edit(NOVA, '                    if entry.get("host") in (about, None):\n', "                    if True:\n"),
+        tests="compute/test_compute_listings.py::test_a_service_that_nova_cannot_read_is_passed_over_and_told_once",
+    ),
+    removal(
+        50,
+        "of the failed host's own cell nothing is concluded while it is away",
+        Edit(NOVA, '                    if entry.get("host") in (about, None):\n', "                    if False:\n"),
+        tests="compute/test_compute_listings.py::test_one_of_the_host_that_it_is_about_is_an_error",
+    ),
+    removal(
+        50,
+        "two records of one host are named before the fence",
+        Edit(
+            GATES,
+            "GateReading.of(Gate.RUNTIME_CONFIG, count == 1, cause,",
+            "GateReading.of(Gate.RUNTIME_CONFIG, count > 0, None,",
+        ),
+        tests="test_fault_supply.py::test_a_host_of_which_nova_has_two_records_is_not_fenced",
     ),
     removal(
         31,

@@ -11,20 +11,26 @@ from nova_ha.compute.nova import Nova
 from nova_ha.errors import NovaError
 
 HERE = {"id": "a1", "name": "vm", "OS-EXT-SRV-ATTR:host": "c1", "OS-EXT-STS:vm_state": "active"}
+SERVICE = {"id": "s1", "host": "c1", "state": "down", "status": "enabled", "forced_down": False}
+# As Nova answers for each host of a cell whose database is away.
+AWAY = [{"binary": "nova-compute", "host": host, "status": "UNKNOWN"} for host in ("c7", "c8")]
 DATE = {"Date": "Mon, 23 Nov 2026 01:54:42 GMT"}
 
 
 class Answers:
     """novaclient's HTTP client, which gives a list of services and then page after page of servers."""
 
-    def __init__(self, pages: Sequence[Sequence[dict[str, Any]]]) -> None:
+    def __init__(
+        self, pages: Sequence[Sequence[dict[str, Any]]] = (), services: Sequence[dict[str, Any]] = ()
+    ) -> None:
         self.pages = list(pages)
+        self.services = services
         self.asked = 0
 
     def get(self, path: str) -> tuple[Any, dict[str, Any]]:
         answer = SimpleNamespace(headers=DATE)
         if path.startswith("/os-services"):
-            return answer, {"services": []}
+            return answer, {"services": self.services}
         self.asked += 1
         page = self.pages.pop(0)
         return answer, {"servers": page, **({"servers_links": ["next"]} if self.pages else {})}
@@ -34,6 +40,7 @@ def a_nova(answers: Answers) -> Nova:
     return Nova(SimpleNamespace(client=answers), None, (2, 94), 5.0)  # type: ignore[arg-type]
 
 
+@pytest.mark.fault(50)
 @pytest.mark.parametrize(("theirs", "where"), [("c2", "on c2"), (None, "on no host"), ("C1", "on C1")])
 def test_a_record_of_another_host_says_that_nova_drops_the_filter_and_which_right_is_missing(
     theirs: str | None, where: str
@@ -61,3 +68,23 @@ def test_a_whole_cloud_is_not_read_to_find_that_out() -> None:
 def test_servers_of_the_host_alone_are_listed_through_all_pages() -> None:
     found = a_nova(Answers([[HERE], [{**HERE, "id": "a2"}]])).servers("c1")
     assert [server.id for server in found] == ["a1", "a2"]
+
+
+@pytest.mark.fault(50)
+def test_a_service_that_nova_cannot_read_is_passed_over_and_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    nova = a_nova(Answers(services=[AWAY[0], SERVICE, AWAY[1]]))
+    for _ in range(3):
+        assert [reading.service.host for reading in nova.services("c1")] == ["c1"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "Nova cannot read 2 nova-compute services: c7, c8; their cells' databases are away"
+    ]
+
+
+@pytest.mark.fault(50)
+def test_one_of_the_host_that_it_is_about_is_an_error() -> None:
+    """Also beside another of the same host that can be read: which of the two counts, nobody knows."""
+    nova = a_nova(Answers(services=[*AWAY, {**SERVICE, "host": "c7"}]))
+    with pytest.raises(NovaError, match="the service of c7: its cell's database is away"):
+        nova.services("c7")
+    with pytest.raises(NovaError, match="the service of c7: its cell's database is away"):
+        nova.service("c7")

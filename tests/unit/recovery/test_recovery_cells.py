@@ -25,6 +25,7 @@ def world() -> World:
     return world
 
 
+@pytest.mark.fault(50)
 def test_a_cell_that_is_away_stops_no_recovery_of_another(world: World) -> None:
     world.nova.cell_down = {"c4", "ha-2"}
     world.recover()
@@ -50,6 +51,7 @@ def test_a_host_that_nova_cannot_read_takes_no_servers(world: World) -> None:
     assert {progress.target for progress in incident.servers.values()} == {""}
 
 
+@pytest.mark.fault(50)
 def test_of_the_failed_hosts_own_cell_nothing_is_concluded_while_it_is_away(world: World) -> None:
     world.nova.cell_down = {"c1"}
     assert world.recover()["c1"].gate is Gate.NOVA_AWAY
@@ -59,6 +61,7 @@ def test_of_the_failed_hosts_own_cell_nothing_is_concluded_while_it_is_away(worl
     assert world.closed("c1")
 
 
+@pytest.mark.fault(50)
 def test_nor_where_it_goes_away_in_the_middle(world: World) -> None:
     """A host that is missing in the list is not one that somebody has taken out of Nova."""
 

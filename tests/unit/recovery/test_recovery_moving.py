@@ -50,6 +50,7 @@ def story(incident: Incident) -> list[str]:
     return [step.what for step in incident.steps if step.what.startswith("audit: ")]
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize("handed_over", [True, False])
 def test_a_server_in_live_migration_is_named_with_where_it_went_and_never_runs_twice(
     world: World, handed_over: bool
@@ -104,6 +105,7 @@ def test_records_that_nova_cannot_read_hold_up_nobody(world: World) -> None:
     assert [p.state for s, p in incident.servers.items() if s != moved] == [ServerState.EVACUATED] * 3
 
 
+@pytest.mark.fault(49)
 def test_one_that_began_to_move_after_it_was_listed_is_not_sent_either(world: World) -> None:
     """By a resize, which Nova takes up whatever the host does."""
     servers = world.nova.add("c1", 4)
@@ -119,6 +121,7 @@ def test_one_that_began_to_move_after_it_was_listed_is_not_sent_either(world: Wo
     assert ("evacuate", last) not in [call[:2] for call in world.nova.calls]
 
 
+@pytest.mark.fault(49)
 @pytest.mark.parametrize("moment", range(4, 40, 3))
 def test_whoever_goes_on_after_a_crash_comes_to_the_same_end(world: World, moment: int) -> None:
     [moved] = world.nova.add("c1", 1)

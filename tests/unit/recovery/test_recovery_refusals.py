@@ -33,6 +33,7 @@ def limited(after_s: float) -> EvacuationRefused:
     return refusal
 
 
+@pytest.mark.fault(29)
 def test_a_request_that_was_sent_twice_on_the_way_is_followed_though_the_second_was_refused(world: World) -> None:
     """Also at the last try: a refusal that were final would leave a server named as failed that arrives."""
     world.store.put("ha_cluster/config/recovery/attempts", "1")
@@ -69,6 +70,7 @@ def test_an_older_migration_makes_no_refusal_into_anything_else(world: World) ->
     assert not any("there is migration" in step.what for step in world.closed("c1")[0].steps)
 
 
+@pytest.mark.fault(29)
 def test_a_limit_of_requests_is_given_the_time_that_it_asks_for(world: World) -> None:
     """Three tries within some seconds would all be refused."""
     opens_at: list[float] = []
