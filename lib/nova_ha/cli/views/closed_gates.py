@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from nova_ha.cli.clients import Clients
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.reading import GateReading, Judged
+from nova_ha.cluster.reading import GateReading, Judged, Then
 from nova_ha.errors import HAError
 
 if TYPE_CHECKING:
@@ -64,6 +64,12 @@ def _closed(found: Mapping[str, Sequence[GateReading]]) -> Mapping[str, Sequence
     closed: dict[str, dict[Gate, GateReading]] = {name: {} for name in found}
     for name, readings in found.items():
         for reading in readings:
-            if reading.judged is Judged.CLOSED and reading.gate not in NOT_SHOWN:
+            if reading.judged is Judged.CLOSED and reading.gate not in NOT_SHOWN and not _still_to_be_seen(reading):
                 closed[name].setdefault(reading.gate, reading)
     return {name: list(readings.values()) for name, readings in closed.items()}
+
+
+def _still_to_be_seen(reading: GateReading) -> bool:
+    """True where one look cannot tell, and Nova's stamps, which decide nothing, show no report of late either."""
+    age_s = reading.seen.get("age_s")
+    return reading.then is Then.LOOK_AGAIN and (age_s is None or age_s >= reading.seen["missing_s"])
