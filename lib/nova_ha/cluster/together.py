@@ -43,19 +43,19 @@ def before_any_is_set_failed(view: ClusterView, now: datetime, failing: Collecti
     return _counted(view, now, view.incidents, flipped, failing)
 
 
-def before_a_claim(view: ClusterView, now: datetime, node: str) -> Together:
+def before_a_claim(view: ClusterView, now: datetime, node: str, latest: datetime | None = None) -> Together:
     """Return who counts against claiming the node, which is among them: whoever has an incident, or had one."""
-    return _counted(view, now, {*view.incidents, node})
+    return _counted(view, now, {*view.incidents, node}, latest=latest)
 
 
-def before_the_fence(view: ClusterView, now: datetime, node: str) -> Together:
+def before_the_fence(view: ClusterView, now: datetime, node: str, latest: datetime | None = None) -> Together:
     """Return who counts against fencing the node, which has been claimed.
 
     Whoever claims after it counts it. But it may itself not have counted one that was claimed and ended between
     the last look and the claim. Those that were stopped before their fence take no part.
     """
     going_on = [name for name, opened in view.incidents.items() if not _stopped_unfenced(opened.incident)]
-    return _counted(view, now, {*going_on, node})
+    return _counted(view, now, {*going_on, node}, latest=latest)
 
 
 def _counted(
@@ -64,11 +64,13 @@ def _counted(
     incidents: Iterable[str],
     flipped: Iterable[str] = (),
     failing: Iterable[str] = (),
+    latest: datetime | None = None,
 ) -> Together:
     """Count each node once, for the weightiest reason: the last one here."""
+    began = [past.node for past in view.started_within_window(now, latest)]
     nodes = {
         **dict.fromkeys(failing, "fails"),
-        **dict.fromkeys((past.node for past in view.started_within_window(now)), "had an incident"),
+        **dict.fromkeys(began, "had an incident"),
         **dict.fromkeys(flipped, "is failed"),
         **dict.fromkeys(incidents, "has an open incident"),
     }

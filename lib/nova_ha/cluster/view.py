@@ -81,10 +81,13 @@ class ClusterView:
         found = self.incidents.get(node)
         return found.incident if found else None
 
-    def started_within_window(self, now: datetime) -> Sequence[Past]:
-        """Return the past incidents that started within `monitor/window`."""
-        since = now - timedelta(seconds=self.policy.monitor_window)
-        return [one for one in self.closed if one.started >= since]
+    def started_within_window(self, now: datetime, latest: datetime | None = None) -> Sequence[Past]:
+        """Return the past incidents that started within `monitor/window`; `latest` is now by a clock that is ahead.
+
+        One that began in a future further off was written by a wrong clock, and would count until that date.
+        """
+        window = timedelta(seconds=self.policy.monitor_window)
+        return [one for one in self.closed if now - window <= one.started <= (latest or now) + window]
 
 
 def read_view(store: Store) -> ClusterView:

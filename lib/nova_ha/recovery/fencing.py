@@ -64,7 +64,8 @@ def _refuse_a_storm(driver: Driver) -> None:
     incident = driver.incident
     if incident.state is IncidentState.CLAIMED and Gate.MAX_FAILED not in incident.approved:
         view = driver.view_now()
-        found = max_failed(before_the_fence(view, driver.earliest_now, driver.node.name), driver.node)
+        counted = before_the_fence(view, driver.earliest_now, driver.node.name, driver.latest_now)
+        found = max_failed(counted, driver.node)
         if found.shut:
             raise NeedsOperator.by(found)
 

@@ -290,7 +290,7 @@ def _repeat(case: Case) -> GateReading | None:
     if not _begins(case):
         return None
     view, window = case.findings.view, case.findings.view.policy.monitor_window
-    recent = view.started_within_window(case.findings.earliest_now)
+    recent = view.started_within_window(case.findings.earliest_now, case.findings.latest_now)
     before = [past.started for past in recent if past.node == case.node.name]
     if before and view.policy.fence_repeat == "approve":
         return GateReading.of(Gate.REPEAT, False, began=max(before), window=window)
@@ -303,7 +303,7 @@ def _max_failed(case: Case) -> GateReading | None:
         return None
     if f.votes.agreed(f.view.quorum) is None:
         return GateReading.behind(Gate.MAX_FAILED, Gate.NO_QUORUM)  # who fails with it, nobody can say
-    return max_failed(before_a_claim(f.view, f.earliest_now, case.node.name), case.node)
+    return max_failed(before_a_claim(f.view, f.earliest_now, case.node.name, f.latest_now), case.node)
 
 
 def max_failed(counted: Together, node: ComputeNode) -> GateReading:

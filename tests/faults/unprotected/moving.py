@@ -151,7 +151,7 @@ REMOVALS: tuple[Removal, ...] = (
         Edit(TOGETHER, '        **dict.fromkeys(incidents, "has an open incident"),\n', ""),
         Edit(
             TOGETHER,
-            '        **dict.fromkeys((past.node for past in view.started_within_window(now)), "had an incident"),\n',
+            '        **dict.fromkeys(began, "had an incident"),\n',
             "",
         ),
         tests="test_fault_second_host.py::test_a_third_host_meanwhile_is_one_too_many",

@@ -139,6 +139,14 @@ def test_history_is_counted_within_the_window() -> None:
     assert len(view.started_within_window(NOW)) == 2
 
 
+def test_what_began_in_a_future_beyond_the_window_was_written_by_a_wrong_clock_and_does_not_count() -> None:
+    year = timedelta(days=365)
+    keys = [an_entry(f"{INCIDENTS_CLOSED}c1/{to_stamp(NOW + ahead)}") for ahead in (timedelta(hours=1), year)]
+    view = a_view(keys)
+    assert [past.started for past in view.started_within_window(NOW)] == [NOW + timedelta(hours=1)]
+    assert len(view.started_within_window(NOW, latest=NOW + year)) == 2  # where it is our clock that is behind
+
+
 def test_paused_stops_everything_even_when_its_note_is_garbled() -> None:
     assert a_view([an_entry(PAUSED, Pause("ann", "upgrade", "").to_kv())]).pause == Pause("ann", "upgrade", "")
     for raw in (b"", b"\xff", b"yes"):

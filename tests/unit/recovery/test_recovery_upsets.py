@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from kit.fakes.skewed import Skewed
 from kit.fakes.trace import TracedWorld
 from kit.fakes.world import Crash, World
 from nova_ha.cluster.duty import Duty, duty
@@ -294,6 +295,31 @@ def test_an_incident_that_began_by_a_clock_far_behind_counts_against_the_storm_l
     world.clock.jump(2 * 3600)
     world.hang("c3")
     world.recover()
+    assert world.bmcs["c3"].commands == []
+
+
+@pytest.mark.fault(25)
+def test_an_incident_that_began_by_a_clock_a_year_ahead_closes_no_gate_until_that_day() -> None:
+    world = World(compute=3)
+    world.clock.jump(365 * 86400)
+    world.hang("c1", "c2")
+    assert {result.outcome for result in world.recover().values()} == {"finished"}
+    world.clock.jump(-365 * 86400)
+    for name in ("c1", "c2"):
+        world.store.put(compute_node(name, "status/failed"), "False")
+        world.store.put(compute_node(name, "status/recovered"), "False")
+    world.hang("c3")
+    assert world.recover()["c3"].outcome == "finished"
+
+
+@pytest.mark.fault(25)
+def test_an_incident_of_today_counts_on_an_ha_node_whose_clock_is_a_year_behind(world: TracedWorld) -> None:
+    world.hang("c2")
+    assert {result.outcome for result in world.recover().values()} == {"finished"}
+    world.clock.jump(-365 * 86400)
+    world.nova.clock = Skewed(world.clock, 365 * 86400)
+    world.hang("c3")
+    assert world.recover()["c3"].words.startswith("max-failed")
     assert world.bmcs["c3"].commands == []
 
 
