@@ -15,7 +15,7 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.consul.semaphore import Semaphore
-from nova_ha.errors import Refused
+from nova_ha.errors import ConsulError, Refused
 from nova_ha.power import PowerState
 from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, busy, claim, open_for_operator
 from nova_ha.recovery.driver import Driver
@@ -90,7 +90,13 @@ def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str
         if isinstance(result, Result):
             queue.take(view, node)
             results[node] = result
-        view = read_view(clients.store)
+        try:
+            view = read_view(clients.store)
+        except ConsulError as error:
+            if broken:
+                # Where Consul was lost over a node, that node's error says what is left of it, and who goes on.
+                raise broken[0] from error
+            raise
     if broken:
         raise broken[0]
     return results

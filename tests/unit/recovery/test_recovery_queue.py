@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
+from kit.fakes.store import FakeStore
 from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode
@@ -110,6 +112,23 @@ def test_a_host_that_breaks_each_time_does_not_keep_the_others_waiting(world: Wo
         with pytest.raises(type(error)):
             drive(world, break_the_first)
         assert len(world.closed("c2")) == 1
+
+
+def test_what_a_driver_that_lost_consul_left_is_said_rather_than_that_consul_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    world.hang("c1")
+
+    def lose_consul(name: str) -> None:
+        def away(store: FakeStore, prefix: str) -> NoReturn:
+            raise ConsulError("no Consul agent answers")
+
+        monkeypatch.setattr(FakeStore, "list", away)
+        raise TryAgain(f"the lock of {name} is gone")
+
+    with pytest.raises(TryAgain, match="the lock of c1 is gone"):
+        drive(world, lose_consul)
 
 
 def test_a_driver_that_is_asked_to_end_takes_no_further_host() -> None:
