@@ -25,6 +25,7 @@ from nova_ha.sandbox.consul import Agent, Datacenter
 from nova_ha.sandbox.network import Network, Reservation
 from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.openstack import OpenStack
+from nova_ha.sandbox.waiting import until
 
 from kit.clouds.plan import WholePlan
 from kit.clouds.whole import WholeCloud
@@ -36,6 +37,7 @@ from kit.machines.wires import Wires
 
 # For benchmarks of networks (RFC 2544): no machine's own, and here inside the namespaces only.
 NETWORK = Network("198.18")
+JOINED_S = 60.0
 OPERATOR, OPERATOR_ADDRESS = "operator", "198.18.5.1"
 NOVA = "nova"
 
@@ -82,8 +84,15 @@ class DividedCloud(WholeCloud):
         meeting = self.consul.servers[0].address
         for agent in (*self.consul.servers, *self.consul.clients.values()):
             if agent.running:
-                agent.ask(f"/v1/agent/join/{meeting}", method="PUT", token=self.consul.management_token)
+                until(partial(self._joined, agent, meeting), f"{agent.name} to join again", JOINED_S)
         self.consul.await_whole()
+
+    def _joined(self, agent: Agent, meeting: str) -> bool:
+        # Newer Consul (seen in 1.16.4 and 1.23-dev) may think for longer than a call lasts about who is still there.
+        with suppress(ConsulError):
+            agent.ask(f"/v1/agent/join/{meeting}", method="PUT", token=self.consul.management_token)
+            return True
+        return False
 
     def block(self, name: str, port: int) -> None:
         """Cut a machine off at one port, as gossip is cut and the rest goes on."""
