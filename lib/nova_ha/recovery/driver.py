@@ -110,6 +110,10 @@ class Driver:
         """True while an operator lets the gate pass in this incident, by both clocks."""
         return self.incident.lets_pass(gate, self.latest_now)
 
+    def was_let_pass(self, gate: Gate) -> bool:
+        """True where an operator let the gate pass at the last look, which then did not ask what is behind it."""
+        return self.incident.lets_pass(gate, self._findings.latest_now)
+
     def require_permits(self) -> None:
         """Raise Halted where one has ended since the last look: what passed by it there is looked at anew."""
         for permit in self.incident.permits:

@@ -223,8 +223,8 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if driver.lets_pass(Gate.NOVA_REPORTS):
-        # The last look did not wait for its silence.
+    if driver.was_let_pass(Gate.NOVA_REPORTS):
+        # The last look did not wait for its silence, though the approval may have ended by now.
         reported, policy = last != before, driver.policy
         silent_s = reports_have_ended_s(policy) if reported else needed_s(policy.nova_report_interval)
         until = "nova-compute reported until the power was cut; now" if reported else "nova-compute may report still:"

@@ -17,6 +17,7 @@ from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import TryAgain
+from nova_ha.power import PowerState
 from nova_ha.recovery import operator
 
 MINUTE = timedelta(minutes=1)
@@ -186,6 +187,25 @@ def test_who_lets_what_pass_until_when_stands_in_the_incident_and_its_story(worl
     assert past.permits == (Permit(Gate.ANSWERS, until, "ann", "seen it"), Permit(Gate.LEFT, until, "ann", "seen it"))
     told = [step.what for step in past.steps if step.by == "ann"]
     assert told == [f"lets answers, left pass until {to_stamp(until)}: seen it"]
+
+
+@pytest.mark.fault(47)
+def test_an_approval_that_ends_right_after_the_command_spares_no_proof_of_silence(world: World) -> None:
+    """The BMC reads off and is another machine's; the host reports on, and its next report is still to come."""
+    world.clock.sleep(30)
+    world.hang("c1")
+    reports(world)
+    world.nova.reports_at["c1"] = world.clock.monotonic()
+    bmc = world.bmcs["c1"]
+    bmc.obeys, bmc.readings = False, [PowerState.ON, *[PowerState.OFF] * 1000]
+    soon = world.clock.now() + timedelta(seconds=1)
+    operator.approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.NOVA_REPORTS], until=soon)
+    world.recover()
+    incident = world.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.NOT_SILENT
+    assert bmc.commands
+    assert not world.nova.doubled
 
 
 def test_a_later_approval_stands_beside_the_first_which_goes_once_it_has_ended() -> None:
