@@ -12,6 +12,7 @@ from typing import TypeVar
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.permit import lasting
 from nova_ha.cluster.schema import FAILED, MAINTENANCE, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
@@ -117,7 +118,8 @@ class Driver:
     def require_permits(self) -> None:
         """Raise Halted where one has ended since the last look: what passed by it there is looked at anew."""
         for permit in self.incident.permits:
-            if permit.lasts(self._findings.latest_now) and not permit.lasts(self.latest_now):
+            ended = permit.lasts(self._findings.latest_now) and not permit.lasts(self.latest_now)
+            if ended and not lasting(self.incident.permits, permit.gate, self.latest_now):
                 gate, by = permit.gate.value, permit.by or "an operator"
                 raise Halted(f"{self.node.name}: that {by} lets {gate} pass has ended since the last look")
 

@@ -128,6 +128,24 @@ def test_a_permit_that_ends_between_the_look_and_the_command_sends_nothing(world
     assert incident.gate is Gate.ANSWERS
 
 
+def test_a_permit_that_ends_stops_nothing_where_another_one_of_its_gate_lasts(world: World) -> None:
+    waits_for_its_bmc(world, Gate.ANSWERS, Gate.NOVA_REPORTS)
+    left = _permits(world)[0].until - world.clock.now()  # type: ignore[operator]
+    world.clock.sleep(left.total_seconds() - 3)
+    answers(world)
+    operator.approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS, Gate.NOVA_REPORTS])
+    bmc = world.bmcs["c1"]
+    bmc.away, identity = False, bmc.identity
+
+    def slow(timeout_s: float) -> str | None:
+        world.clock.advance(2)
+        return identity(timeout_s)
+
+    bmc.identity = slow  # type: ignore[method-assign]
+    world.recover()
+    assert bmc.commands
+
+
 @pytest.mark.fault(47)
 @pytest.mark.parametrize(("lasts", "jump_s"), [(True, 0), (False, 0), (False, -3600)])
 def test_a_host_that_answers_before_a_later_attempt_is_fenced_only_while_that_is_let_pass(
@@ -260,6 +278,12 @@ def test_a_gate_that_is_approved_again_while_it_waits_goes_on(world: World) -> N
     operator.approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
     world.recover()
     assert world.bmcs["c1"].commands
+
+
+def _permits(world: World) -> tuple[Permit, ...]:
+    incident = world.incident("c1")
+    assert incident is not None
+    return incident.permits
 
 
 def _state(world: World) -> IncidentState:
