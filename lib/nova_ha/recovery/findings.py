@@ -31,7 +31,7 @@ class Findings:
     """What the last look saw. `services` is None, with `nova_trouble`, where Nova could not be asked.
 
     `heard` are this process's readings of all nova-computes, the one of this look last. `failing` are the Nova hosts
-    that a quorum of the observers sees failing.
+    that a quorum of the observers sees failing. `began_s` is when the look began, by the monotonic clock.
     """
 
     view: ClusterView
@@ -46,6 +46,7 @@ class Findings:
     identity: str | None = None
     identity_trouble: str = ""
     power: PowerReading = NOT_READ
+    began_s: float = 0.0
     # Read before the view. Each claim writes it, so a claim that finds it unchanged knows of all incidents.
     semaphore: Semaphore | None = None
 
@@ -74,6 +75,7 @@ class Findings:
 
 def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = None) -> Findings:
     """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
+    began = clients.clock.monotonic()
     with ThreadPoolExecutor(4) as pool:
         sight = pool.submit(clients.sight, node, SIGHT_LIMIT_S)
         services = pool.submit(_tried, lambda: _services(clients, node.nova_host or ""))
@@ -95,6 +97,7 @@ def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = N
             identity=name,
             identity_trouble=name_trouble,
             power=power,
+            began_s=began,
         )
 
 

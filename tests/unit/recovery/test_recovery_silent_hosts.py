@@ -300,6 +300,28 @@ def test_a_driver_that_is_asked_to_end_does_not_wait_on() -> None:
     assert world.leftovers() == []
 
 
+@pytest.mark.fault(10)
+def test_a_driver_that_stood_still_after_its_look_looks_again() -> None:
+    world = a_world()
+    world.hang("c1")
+    world.driving.add("ha-1")
+    clients = world.clients("ha-1")
+    store = clients.store
+    create = store.create_session
+
+    def suspended(*words: object) -> object:
+        store.create_session = create  # type: ignore[method-assign]
+        world.clock.sleep(600)
+        world.revive("c1")
+        world.nova.tick()
+        return create(*words)  # type: ignore[arg-type]
+
+    store.create_session = suspended  # type: ignore[method-assign, assignment]
+    recover(clients, "c1")
+    assert (asked_by(world), world.bmcs["c1"].commands) == (Gate.ANSWERS, [])
+    assert world.leftovers() == []
+
+
 # --- who has read before ---
 
 
