@@ -223,6 +223,16 @@ def test_our_own_reserve_speaks_for_the_others() -> None:
     assert_recovered(world)
 
 
+def test_our_own_reserve_that_was_enabled_for_the_first_host_is_not_silent_for_the_second() -> None:
+    world = a_world(4, 1)
+    world.store.put("ha_cluster/config/monitor/max_failed", "2")
+    world.nova.add("c2", 1)
+    world.nova.hosts["ha-1"] = replace(world.nova.hosts["ha-1"], enabled=False, disabled_reason=RESERVE_REASON)
+    world.clock.sleep(30)
+    world.hang("c1", "c2")
+    assert {name: result.outcome for name, result in world.recover().items()} == {"c1": "finished", "c2": "finished"}
+
+
 def test_an_approval_does_not_ask_whether_it_is_silent_alone() -> None:
     world = a_world()
     world.clock.sleep(30)
