@@ -196,6 +196,22 @@ def test_a_nova_that_really_reports_three_times_slower_gets_nobody_fenced(phase:
     assert world.bmcs["c1"].commands == []
 
 
+@pytest.mark.fault(43)
+def test_a_bus_that_is_away_for_longer_than_nova_waits_still_holds_a_host_that_lost_its_ssh() -> None:
+    """The HA nodes are heard, on another part of it; all others are called down, though their hosts are well."""
+    world = a_world(6, 3)
+    world.clock.sleep(30)
+    loses_ssh(world)
+    world.nova.silent.update(world.names)
+    world.clock.sleep(90)
+    for name in world.names:
+        world.nova.hosts[name] = replace(world.nova.hosts[name], up=False)
+    result = world.recover()["c1"]
+    assert (result.outcome, result.gate) == ("waits", Gate.NOVA_AWAY)
+    assert "5 of 8 others are silent too" in result.words
+    assert world.bmcs["c1"].commands == []
+
+
 def test_a_silent_one_among_five_others_is_no_reason_to_wait() -> None:
     world = a_world(3, 3)
     world.clock.sleep(30)
