@@ -123,6 +123,10 @@ class Driver:
                 gate, by = permit.gate.value, permit.by or "an operator"
                 raise Halted(f"{self.node.name}: that {by} lets {gate} pass has ended since the last look")
 
+    def looked_ago_s(self) -> float:
+        """Return the seconds since the last look began."""
+        return self.clients.clock.monotonic() - self._findings.began_s
+
     def view_now(self) -> ClusterView:
         """Read the cluster as it is by now."""
         return self._ask_consul(lambda: read_view(self._store))

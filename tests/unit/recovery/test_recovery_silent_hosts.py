@@ -11,6 +11,7 @@ from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.compute import ServiceReading
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ExitCode, TryAgain
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.recovery import operator
@@ -346,6 +347,26 @@ def test_a_driver_that_stood_still_after_its_look_looks_again() -> None:
     recover(clients, "c1")
     assert (asked_by(world), world.bmcs["c1"].commands) == (Gate.ANSWERS, [])
     assert world.leftovers() == []
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("state", ["claimed", "fencing"])
+def test_a_host_that_returns_while_its_driver_stands_still_keeps_its_power(
+    state: str,
+) -> None:
+    world = a_world()
+    world.hang("c1")
+
+    def stands_still(operations: Sequence[Operation]) -> None:
+        if any(f'"state":"{state}"'.encode() in (operation.value or b"") for operation in operations):
+            world.store.before = None
+            world.clock.sleep(8)
+            world.revive("c1")
+
+    world.store.before = stands_still
+    world.recover()
+    assert world.store.before is None
+    assert (asked_by(world), world.bmcs["c1"].commands) == (Gate.ANSWERS, [])
 
 
 # --- who has read before ---
