@@ -35,6 +35,9 @@ from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.states import WORKING, Event, advance
 
+# For so long a claim may rest on a look. It takes some 10 s where the BMC is slow.
+LOOK_LASTS_S = 30.0
+
 
 @dataclass(frozen=True)
 class Claimed:
@@ -109,6 +112,9 @@ def _claim_with(
     ]
     held = HeldLock(clients.store, clients.clock, session, node.key(LOCK), policy.session_lock_delay)
     before = clients.clock.monotonic()
+    if before - findings.began_s > LOOK_LASTS_S:
+        # As when this machine was suspended: the host may be back, and the lock proves only what comes after it.
+        return NotClaimed(Closed(Gate.LOCKED, f"the last look at {node.name} is too old to claim it"), stale=True)
     outcome = clients.store.commit(operations)
     if isinstance(outcome, Rejected):
         return refused(outcome, node)

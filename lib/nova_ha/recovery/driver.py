@@ -12,6 +12,7 @@ from typing import TypeVar
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.permit import lasting
 from nova_ha.cluster.schema import FAILED, MAINTENANCE, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
@@ -110,12 +111,21 @@ class Driver:
         """True while an operator lets the gate pass in this incident, by both clocks."""
         return self.incident.lets_pass(gate, self.latest_now)
 
+    def was_let_pass(self, gate: Gate) -> bool:
+        """True where an operator let the gate pass at the last look, which then did not ask what is behind it."""
+        return self.incident.lets_pass(gate, self._findings.latest_now)
+
     def require_permits(self) -> None:
         """Raise Halted where one has ended since the last look: what passed by it there is looked at anew."""
         for permit in self.incident.permits:
-            if permit.lasts(self._findings.latest_now) and not permit.lasts(self.latest_now):
+            ended = permit.lasts(self._findings.latest_now) and not permit.lasts(self.latest_now)
+            if ended and not lasting(self.incident.permits, permit.gate, self.latest_now):
                 gate, by = permit.gate.value, permit.by or "an operator"
                 raise Halted(f"{self.node.name}: that {by} lets {gate} pass has ended since the last look")
+
+    def looked_ago_s(self) -> float:
+        """Return the seconds since the last look began."""
+        return self.clients.clock.monotonic() - self._findings.began_s
 
     def view_now(self) -> ClusterView:
         """Read the cluster as it is by now."""

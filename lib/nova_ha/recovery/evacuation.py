@@ -416,5 +416,7 @@ class Evacuation:
         if own in found and not services[own].service.enabled:
             self.driver.before_effect(self.driver.compute.call_timeout_s)
             self.driver.compute.enable(services[own].service.id)
+            # Beside the readings before, its change of state would look like silence.
+            self.driver.clients.heard.clear()
             self.driver.note(f"enabled {own}, which was kept as a reserve")
         return found

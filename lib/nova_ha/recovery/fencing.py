@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 BETWEEN_READINGS_S = 2.0
 MOST_BETWEEN_ATTEMPTS_S = 30.0
 SIGHT_TRIES = 5
+# From the beginning of the last look to the first command it is some seconds.
+LOOK_IS_FRESH_S = 5.0
 
 
 def fence(driver: Driver) -> None:
@@ -138,6 +140,10 @@ def _attempt(driver: Driver, bmc: BMC, attempt: int) -> Receipt:
     what = f"power off to the BMC at {_address(driver)}, attempt {attempt}"
     driver.reached(Event.POWER_OFF_INTENDED, f"sending {what}")
     driver.before_effect(CALL_S)
+    if driver.looked_ago_s() > LOOK_IS_FRESH_S:
+        # As when this process stood still, or Consul did: the host may be back, and the lock says nothing of that.
+        _refuse_if_it_answers(driver)
+        driver.held.require(CALL_S)
     driver.require_permits()
     try:
         bmc.power_off(CALL_S)
@@ -223,8 +229,8 @@ def _prove_silence(driver: Driver) -> datetime | None:
             "the BMC lies, or is another machine's",
         )
     before, last = driver.incident.service_seen, _last_report(driver)
-    if driver.lets_pass(Gate.NOVA_REPORTS):
-        # The last look did not wait for its silence.
+    if driver.was_let_pass(Gate.NOVA_REPORTS):
+        # The last look did not wait for its silence, though the approval may have ended by now.
         reported, policy = last != before, driver.policy
         silent_s = reports_have_ended_s(policy) if reported else needed_s(policy.nova_report_interval)
         until = "nova-compute reported until the power was cut; now" if reported else "nova-compute may report still:"

@@ -31,7 +31,8 @@ class Findings:
     """What the last look saw. `services` is None, with `nova_trouble`, where Nova could not be asked.
 
     `heard` are this process's readings of all nova-computes, the one of this look last. `failing` are the Nova hosts
-    that a quorum of the observers sees failing.
+    that a quorum of the observers sees failing, `well` those that it sees well. `began_s` is when the look began, by
+    the monotonic clock.
     """
 
     view: ClusterView
@@ -43,9 +44,11 @@ class Findings:
     nova_trouble: str = ""
     heard: Sequence[Heard] = ()
     failing: frozenset[str] = frozenset()
+    well: frozenset[str] = frozenset()
     identity: str | None = None
     identity_trouble: str = ""
     power: PowerReading = NOT_READ
+    began_s: float = 0.0
     # Read before the view. Each claim writes it, so a claim that finds it unchanged knows of all incidents.
     semaphore: Semaphore | None = None
 
@@ -74,6 +77,7 @@ class Findings:
 
 def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = None) -> Findings:
     """Gather the findings, the slow reads in parallel. Raises ConsulError; all else becomes a finding."""
+    began = clients.clock.monotonic()
     with ThreadPoolExecutor(4) as pool:
         sight = pool.submit(clients.sight, node, SIGHT_LIMIT_S)
         services = pool.submit(_tried, lambda: _services(clients, node.nova_host or ""))
@@ -91,10 +95,12 @@ def look(clients: DriverClients, node: ComputeNode, view: ClusterView | None = N
             services=found,
             nova_trouble=trouble,
             heard=tuple(clients.heard),
-            failing=_failing(fresh, votes),
+            failing=_seen(fresh, votes, failing=True),
+            well=_seen(fresh, votes, failing=False),
             identity=name,
             identity_trouble=name_trouble,
             power=power,
+            began_s=began,
         )
 
 
@@ -109,9 +115,14 @@ def _services(clients: DriverClients, host: str) -> Sequence[ServiceReading]:
     return found
 
 
-def _failing(view: ClusterView, votes: Votes) -> frozenset[str]:
-    nodes = view.compute_nodes.values()
-    return frozenset(node.nova_host for node in nodes if node.nova_host and votes.of(node.name).agreed(view.quorum))
+def _seen(view: ClusterView, votes: Votes, *, failing: bool) -> frozenset[str]:
+    """Return the Nova hosts that a quorum sees failing, or those that it sees well."""
+    agreed = {
+        node.nova_host: votes.of(node.name).agreed(view.quorum)
+        for node in view.compute_nodes.values()
+        if node.nova_host
+    }
+    return frozenset(host for host, streak in agreed.items() if streak is not None and bool(streak) is failing)
 
 
 def _tried(read: Callable[[], T]) -> tuple[T | None, str]:

@@ -58,7 +58,7 @@ class Case:
         f, host = self.findings, self.node.nova_host
         if self.off_by_bmc or f.services is None or not host:
             return None
-        return silence_of(f.heard, host, f.failing, f.view.policy.nova_report_interval)
+        return silence_of(f.heard, host, f.failing, f.view.policy.nova_report_interval, f.well)
 
     @property
     def own_nova_host(self) -> str | None:

@@ -27,16 +27,21 @@ class Queue:
     def __init__(self, clients: DriverClients, only: Sequence[str] = ()) -> None:
         self._clients = clients
         self._only = only
+        self._due: dict[str, Task] = {}
         self._taken: dict[str, Duty] = {}
         self._put_back: set[str] = set()
 
     def waiting(self, view: ClusterView) -> Sequence[str]:
         """Return who waits for a turn, in order."""
-        return list(self._waiting(view))
+        self._due = self._waiting(view)
+        return list(self._due)
 
-    def take(self, view: ClusterView, node: str) -> None:
-        """Note that the node had its turn, for what was due by this view."""
-        self._taken[node] = duties(view, self._clients.clock.now())[node].duty
+    def take(self, node: str) -> None:
+        """Note that the node had its turn, for what was due when it was last asked who waits.
+
+        By now, as after the end of an approval, the same view may say that nothing was due.
+        """
+        self._taken[node] = self._due[node].duty
 
     def put_back(self, node: str) -> None:
         """Note that nothing can be done about the node yet."""

@@ -88,7 +88,7 @@ def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str
             broken.append(error)
             result = _told(Result(node, "failed", f"{type(error).__name__}: {error}"))
         if isinstance(result, Result):
-            queue.take(view, node)
+            queue.take(node)
             results[node] = result
         try:
             view = read_view(clients.store)

@@ -71,11 +71,15 @@ def needed_s(cadence_s: float) -> float:
 
 
 def silence_of(
-    heard: Sequence[Heard], host: str, failing: Collection[str], report_interval_s: float
+    heard: Sequence[Heard],
+    host: str,
+    failing: Collection[str],
+    report_interval_s: float,
+    well: Collection[str] = (),
 ) -> StoodStill | None:
     """Judge the silence of the host's nova-compute by all readings, oldest first; None where Nova shows none.
 
-    `failing` are the hosts that the observers see failing: they are no others.
+    `failing` are the hosts that the observers see failing: they are no others. `well` are those that they see well.
     """
     last = heard[-1] if heard else Heard(0.0, 0.0, ())
     now = last.of(host)
@@ -88,8 +92,12 @@ def silence_of(
     if first is None:
         until = alike[0].answered_s + needed
         return StoodStill(last.answered_s - alike[0].answered_s, max(0.0, until - last.answered_s), until)
-    found = StoodStill(last.asked_s - first.answered_s, 0.0, last.asked_s, _others(first, last, now, failing))
-    return replace(found, in_zone=_others(first, last, now, failing, now.zone)) if now.zone else found
+
+    def others(zone: str = "") -> Others:
+        return _others(first, last, now, failing, well, zone)
+
+    found = StoodStill(last.asked_s - first.answered_s, 0.0, last.asked_s, others())
+    return replace(found, in_zone=others(now.zone)) if now.zone else found
 
 
 def reported(before: ComputeService, after: ComputeService) -> bool:
@@ -124,20 +132,27 @@ def _run(heard: Sequence[Heard], now: ComputeService) -> Sequence[Heard]:
     return run
 
 
-def _others(first: Heard, last: Heard, judged: ComputeService, failing: Collection[str], zone: str = "") -> Others:
-    """Return those that Nova called up and enabled at the first reading, and who has not reported by the last."""
-    found = [
+def _others(
+    first: Heard, last: Heard, judged: ComputeService, failing: Collection[str], well: Collection[str], zone: str
+) -> Others:
+    """Return those that Nova called up and enabled at the first reading, and who has not reported by the last.
+
+    Several that Nova called down by then, though their hosts are well, count as well: what keeps their reports
+    from Nova keeps the judged one's, and for longer than Nova itself waits.
+    """
+    asked = [
         service
         for service in first.services
         if service.host != judged.host
         and service.host not in failing
-        and service.up
         and (service.enabled or service.disabled_reason == RESERVE_REASON)
         and (not zone or service.zone == zone)
     ]
     after = {service.id: service for service in last.services}
-    silent = [s.host for s in found if s.id not in after or not reported(s, after[s.id])]
-    return Others(len(found), tuple(silent), zone)
+    still = {s.id for s in asked if s.id not in after or not reported(s, after[s.id])}
+    unheard = [s for s in asked if not s.up and not s.forced_down and s.host in well and s.id in still]
+    found = [s for s in asked if s.up or (s in unheard and len(unheard) > 1)]
+    return Others(len(found), tuple(s.host for s in found if s.id in still), zone)
 
 
 def _alike(before: ComputeService, after: ComputeService) -> bool:

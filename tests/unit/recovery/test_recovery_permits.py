@@ -17,6 +17,7 @@ from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import TryAgain
+from nova_ha.power import PowerState
 from nova_ha.recovery import operator
 
 MINUTE = timedelta(minutes=1)
@@ -127,6 +128,24 @@ def test_a_permit_that_ends_between_the_look_and_the_command_sends_nothing(world
     assert incident.gate is Gate.ANSWERS
 
 
+def test_a_permit_that_ends_stops_nothing_where_another_one_of_its_gate_lasts(world: World) -> None:
+    waits_for_its_bmc(world, Gate.ANSWERS, Gate.NOVA_REPORTS)
+    left = _permits(world)[0].until - world.clock.now()  # type: ignore[operator]
+    world.clock.sleep(left.total_seconds() - 3)
+    answers(world)
+    operator.approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS, Gate.NOVA_REPORTS])
+    bmc = world.bmcs["c1"]
+    bmc.away, identity = False, bmc.identity
+
+    def slow(timeout_s: float) -> str | None:
+        world.clock.advance(2)
+        return identity(timeout_s)
+
+    bmc.identity = slow  # type: ignore[method-assign]
+    world.recover()
+    assert bmc.commands
+
+
 @pytest.mark.fault(47)
 @pytest.mark.parametrize(("lasts", "jump_s"), [(True, 0), (False, 0), (False, -3600)])
 def test_a_host_that_answers_before_a_later_attempt_is_fenced_only_while_that_is_let_pass(
@@ -188,6 +207,25 @@ def test_who_lets_what_pass_until_when_stands_in_the_incident_and_its_story(worl
     assert told == [f"lets answers, left pass until {to_stamp(until)}: seen it"]
 
 
+@pytest.mark.fault(47)
+def test_an_approval_that_ends_right_after_the_command_spares_no_proof_of_silence(world: World) -> None:
+    """The BMC reads off and is another machine's; the host reports on, and its next report is still to come."""
+    world.clock.sleep(30)
+    world.hang("c1")
+    reports(world)
+    world.nova.reports_at["c1"] = world.clock.monotonic()
+    bmc = world.bmcs["c1"]
+    bmc.obeys, bmc.readings = False, [PowerState.ON, *[PowerState.OFF] * 1000]
+    soon = world.clock.now() + timedelta(seconds=1)
+    operator.approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.NOVA_REPORTS], until=soon)
+    world.recover()
+    incident = world.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.NOT_SILENT
+    assert bmc.commands
+    assert not world.nova.doubled
+
+
 def test_a_later_approval_stands_beside_the_first_which_goes_once_it_has_ended() -> None:
     first, second = Permit(Gate.ANSWERS, NOW + MINUTE, "ann"), Permit(Gate.ANSWERS, NOW + 9 * MINUTE, "bob")
     left = Permit(Gate.LEFT, NOW + MINUTE, "ann")
@@ -240,6 +278,12 @@ def test_a_gate_that_is_approved_again_while_it_waits_goes_on(world: World) -> N
     operator.approve(world.store, world.clock, ["c1"], by="bob", gates=[Gate.ANSWERS])
     world.recover()
     assert world.bmcs["c1"].commands
+
+
+def _permits(world: World) -> tuple[Permit, ...]:
+    incident = world.incident("c1")
+    assert incident is not None
+    return incident.permits
 
 
 def _state(world: World) -> IncidentState:

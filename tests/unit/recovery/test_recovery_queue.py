@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import NoReturn
 
 import pytest
@@ -16,7 +17,7 @@ from nova_ha.consul.transaction import lock
 from nova_ha.errors import BMCError, ConsulError, TryAgain
 from nova_ha.limits import BMC_READING_S
 from nova_ha.recovery.driver_clients import DriverClients, Halted, Sight
-from nova_ha.recovery.operator import confirm_off
+from nova_ha.recovery.operator import approve, confirm_off
 from nova_ha.recovery.recover import recover_all
 
 MANY = [f"c{n}" for n in range(1, 21)]
@@ -154,6 +155,17 @@ def test_a_host_that_an_operator_lets_pass_meanwhile_has_another_turn(world: Wor
 
     assert drive(world, approve_the_first)["c1"] == "finished"
     assert looks[:3] == ["c1", "c2", "c1"]
+
+
+def test_an_approval_that_ends_during_its_turn_keeps_no_other_host_waiting() -> None:
+    world = World()
+    world.store.put("ha_cluster/config/recovery/mode", "approve")
+    world.hang("c1", "c2")
+    world.recover()
+    bmc_away(world, "c1")
+    approve(world.store, world.clock, ["c1"], by="ann", until=world.clock.now() + timedelta(seconds=30))
+    approve(world.store, world.clock, ["c2"], by="ann")
+    assert drive(world, lambda name: None) == {"c1": "needs-operator", "c2": "finished"}
 
 
 @pytest.mark.parametrize("held", [["c1"], ["c1", "c2"]])

@@ -175,6 +175,37 @@ def test_one_that_the_observers_see_failing_is_no_other() -> None:
     assert judged(*readings, failing=("c1", "c2")).others == Others(1, ())
 
 
+@pytest.mark.parametrize(
+    ("down", "well", "fields", "silent"),
+    [
+        (2, 2, {}, ("d0", "d1")),
+        (2, 1, {}, ()),
+        (1, 1, {}, ()),
+        (2, 2, {"forced_down": True}, ()),
+        (2, 2, {"enabled": False, "disabled_reason": "disks"}, ()),
+    ],
+)
+def test_several_that_nova_called_down_though_their_hosts_are_well_are_silent_others(
+    down: int, well: int, fields: dict[str, Any], silent: tuple[str, ...]
+) -> None:
+    hosts = [f"d{n}" for n in range(down)]
+    unheard = [a_service(host, up=False, **fields) for host in hosts]
+    first = Heard(0, 0, [a_service("c1"), a_service("c2"), *unheard])
+    last = Heard(15, 15, [a_service("c1"), a_service("c2", 9), *unheard])
+    found = silence_of([first, last], "c1", (), 10, hosts[:well])
+    assert found is not None
+    assert found.others == Others(1 + len(silent), silent)
+
+
+def test_those_that_nova_called_down_and_that_have_reported_since_are_not_silent() -> None:
+    down = [a_service(f"d{n}", up=False) for n in range(3)]
+    back = [a_service(f"d{n}", 9) for n in range(3)]
+    readings = Heard(0, 0, [a_service("c1"), a_service("c2"), *down]), Heard(15, 15, [a_service("c1"), *back])
+    found = silence_of(readings, "c1", (), 10, ("d0", "d1", "d2"))
+    assert found is not None
+    assert found.others == Others(1, ("c2",))
+
+
 @pytest.mark.parametrize("after", [{"c1": 0}, {"c1": 0, "c2": 0}])
 def test_another_that_is_gone_has_not_been_heard(after: dict[str, float]) -> None:
     assert judged(heard(100, {"c1": 0, "c2": 0}), heard(115, after)).others == Others(1, ("c2",))

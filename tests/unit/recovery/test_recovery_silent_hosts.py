@@ -11,6 +11,7 @@ from kit.fakes.world import World
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import RESERVE_REASON, compute_node
 from nova_ha.compute import ServiceReading
+from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ExitCode, TryAgain
 from nova_ha.probe.observation import Failing, Report
 from nova_ha.recovery import operator
@@ -196,6 +197,22 @@ def test_a_nova_that_really_reports_three_times_slower_gets_nobody_fenced(phase:
     assert world.bmcs["c1"].commands == []
 
 
+@pytest.mark.fault(43)
+def test_a_bus_that_is_away_for_longer_than_nova_waits_still_holds_a_host_that_lost_its_ssh() -> None:
+    """The HA nodes are heard, on another part of it; all others are called down, though their hosts are well."""
+    world = a_world(6, 3)
+    world.clock.sleep(30)
+    loses_ssh(world)
+    world.nova.silent.update(world.names)
+    world.clock.sleep(90)
+    for name in world.names:
+        world.nova.hosts[name] = replace(world.nova.hosts[name], up=False)
+    result = world.recover()["c1"]
+    assert (result.outcome, result.gate) == ("waits", Gate.NOVA_AWAY)
+    assert "5 of 8 others are silent too" in result.words
+    assert world.bmcs["c1"].commands == []
+
+
 def test_a_silent_one_among_five_others_is_no_reason_to_wait() -> None:
     world = a_world(3, 3)
     world.clock.sleep(30)
@@ -221,6 +238,16 @@ def test_our_own_reserve_speaks_for_the_others() -> None:
     world.hang("c1")
     world.recover()
     assert_recovered(world)
+
+
+def test_our_own_reserve_that_was_enabled_for_the_first_host_is_not_silent_for_the_second() -> None:
+    world = a_world(4, 1)
+    world.store.put("ha_cluster/config/monitor/max_failed", "2")
+    world.nova.add("c2", 1)
+    world.nova.hosts["ha-1"] = replace(world.nova.hosts["ha-1"], enabled=False, disabled_reason=RESERVE_REASON)
+    world.clock.sleep(30)
+    world.hang("c1", "c2")
+    assert {name: result.outcome for name, result in world.recover().items()} == {"c1": "finished", "c2": "finished"}
 
 
 def test_an_approval_does_not_ask_whether_it_is_silent_alone() -> None:
@@ -298,6 +325,48 @@ def test_a_driver_that_is_asked_to_end_does_not_wait_on() -> None:
     assert ended.value.exit_code is ExitCode.TRY_AGAIN
     assert world.incident("c1") is None
     assert world.leftovers() == []
+
+
+@pytest.mark.fault(10)
+def test_a_driver_that_stood_still_after_its_look_looks_again() -> None:
+    world = a_world()
+    world.hang("c1")
+    world.driving.add("ha-1")
+    clients = world.clients("ha-1")
+    store = clients.store
+    create = store.create_session
+
+    def suspended(*words: object) -> object:
+        store.create_session = create  # type: ignore[method-assign]
+        world.clock.sleep(600)
+        world.revive("c1")
+        world.nova.tick()
+        return create(*words)  # type: ignore[arg-type]
+
+    store.create_session = suspended  # type: ignore[method-assign, assignment]
+    recover(clients, "c1")
+    assert (asked_by(world), world.bmcs["c1"].commands) == (Gate.ANSWERS, [])
+    assert world.leftovers() == []
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("state", ["claimed", "fencing"])
+def test_a_host_that_returns_while_its_driver_stands_still_keeps_its_power(
+    state: str,
+) -> None:
+    world = a_world()
+    world.hang("c1")
+
+    def stands_still(operations: Sequence[Operation]) -> None:
+        if any(f'"state":"{state}"'.encode() in (operation.value or b"") for operation in operations):
+            world.store.before = None
+            world.clock.sleep(8)
+            world.revive("c1")
+
+    world.store.before = stands_still
+    world.recover()
+    assert world.store.before is None
+    assert (asked_by(world), world.bmcs["c1"].commands) == (Gate.ANSWERS, [])
 
 
 # --- who has read before ---
