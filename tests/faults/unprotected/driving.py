@@ -35,7 +35,11 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         53,
         "the state is read again before each host",
-        Edit(RECOVER, "        view = read_view(clients.store)\n    if broken:\n", "    if broken:\n"),
+        Edit(
+            RECOVER,
+            "            view = read_view(clients.store)\n        except ConsulError as error:\n",
+            "            pass\n        except ConsulError as error:\n",
+        ),
         tests="recovery/test_recovery_queue.py::"
         "test_a_host_that_fails_among_twenty_whose_bmcs_are_away_is_looked_at_next",
     ),

@@ -232,8 +232,8 @@ REMOVALS: tuple[Removal, ...] = (
         "after one host the next one is looked for",
         Edit(
             "lib/nova_ha/recovery/recover.py",
-            "        view = read_view(clients.store)\n    if broken:\n",
-            "        break\n    if broken:\n",
+            "            view = read_view(clients.store)\n        except ConsulError as error:\n",
+            "            break\n        except ConsulError as error:\n",
         ),
         tests="test_fault_second_host.py::test_with_one_ha_node_the_second_host_waits_its_turn",
     ),
