@@ -54,7 +54,8 @@ def test_a_proxys_prefix_and_a_sockets_path_are_taken_letter_by_letter(address: 
     [
         *("host:port", ":", "host:99999", "http://", "http://[::1", "a b:1", "//", "ftp://host:1", "host:1/consul"),
         *("http://host:1/?dc=dc2", "http://host:1/#x", "unix://", "unix:/run/consul.sock", "/run/consul.sock"),
-        "unix:///" + 107 * "x",
+        *("unix:///" + 107 * "x", "unix:///run/\udcff.sock", "http://host:1/\udcff", "host\udcff:1"),
+        *("host:0", "http://host:0/consul", ":0", "a..b:1", 64 * "x" + ":1"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_named(address: str) -> None:
@@ -66,7 +67,10 @@ def test_a_sockets_path_may_be_as_long_as_the_kernel_takes_it() -> None:
     assert settings_from({"CONSUL_HTTP_ADDR": "unix:///" + 106 * "x"}).socket == "/" + 106 * "x"
 
 
-@pytest.mark.parametrize("address", ["http://me:s3cr3t@host:8500", "me:s3cr3t@host:8500", "http://me:s3cr3t@host:x"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://me:s3cr3t@host:8500", "me:s3cr3t@host:8500", "http://me:s3cr3t@host:x", "me:s3cr3t\udcff@host:1"],
+)
 def test_an_account_in_the_address_is_refused_and_not_shown(address: str) -> None:
     with pytest.raises(ConfigError, match="CONSUL_HTTP_AUTH") as caught:
         settings_from({"CONSUL_HTTP_ADDR": address})
