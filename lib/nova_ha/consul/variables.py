@@ -162,7 +162,7 @@ def _verification(env: Mapping[str, str]) -> bool | str:
 
 def _ca_folder(env: Mapping[str, str]) -> str:
     path = env.get("CONSUL_CAPATH")
-    return _existing("CONSUL_CAPATH", path) if path and _verification(env) is True else ""
+    return _existing("CONSUL_CAPATH", path, folder=True) if path and _verification(env) is True else ""
 
 
 def _server_name(env: Mapping[str, str]) -> str:
@@ -186,9 +186,15 @@ def _client_certificate(env: Mapping[str, str]) -> tuple[str, str] | None:
     return _existing("CONSUL_CLIENT_CERT", cert), _existing("CONSUL_CLIENT_KEY", key)
 
 
-def _existing(name: str, path: str) -> str:
+def _existing(name: str, path: str, *, folder: bool = False) -> str:
+    """Return the path of what can be read: each call would fail later, and as if Consul had refused it."""
     if not os.path.exists(path):
         raise ConfigError(f"{name} is {path!r}, which does not exist", remedy="mend the path")
+    if os.path.isdir(path) != folder:
+        what = "no folder" if folder else "a folder, and no file"
+        raise ConfigError(f"{name} is {path!r}, which is {what}", remedy="mend the path")
+    if not os.access(path, os.R_OK | os.X_OK if folder else os.R_OK):
+        raise ConfigError(f"{name} is {path!r}, which this user may not read", remedy="mend its rights")
     return path
 
 

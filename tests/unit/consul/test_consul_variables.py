@@ -143,6 +143,30 @@ def test_a_ca_that_is_not_there_is_named(name: str) -> None:
         settings_from({name: "/nowhere/ca.pem"})
 
 
+FILES = ("CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY")
+
+
+@pytest.mark.parametrize("name", [*FILES, "CONSUL_CAPATH"])
+def test_a_file_is_no_folder_and_a_folder_no_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    file.touch()
+    files = {other: str(file) for other in FILES if other != "CONSUL_CACERT"}
+    with pytest.raises(ConfigError, match=f"{name} is .*folder"):
+        settings_from({**files, name: str(file if name == "CONSUL_CAPATH" else tmp_path)})
+
+
+@pytest.mark.parametrize("name", [*FILES, "CONSUL_CAPATH"])
+def test_what_this_user_may_not_read_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent all the same, it came back as a token without the right, and a write as one that may have been done."""
+    secret, file = tmp_path / "secret", tmp_path / "x.pem"
+    secret.mkdir() if name == "CONSUL_CAPATH" else secret.touch()
+    file.touch()
+    monkeypatch.setattr("os.access", lambda path, mode: path != str(secret))  # root may read everything
+    files = {other: str(file) for other in FILES if other != "CONSUL_CACERT"}
+    with pytest.raises(ConfigError, match=f"{name} is .*may not read"):
+        settings_from({**files, name: str(secret)})
+
+
 def test_a_client_certificate_needs_its_key(tmp_path: Path) -> None:
     file = tmp_path / "x.pem"
     file.touch()
