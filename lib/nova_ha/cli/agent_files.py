@@ -122,12 +122,16 @@ def _sources(process: Path, args: Sequence[str]) -> Iterator[Source]:
     flags = list(_flags(args))
     any_name = any(name == "config-format" for name, _ in flags)
     for name, value in flags:
-        if name == "config-file":
+        if name not in ("config-file", "config-dir"):
+            continue
+        # Either takes a file as well as a folder.
+        place = _seen_by(process, value)
+        if not place.is_dir():
             yield _file(process, value)
-        elif name == "config-dir":
-            for path in sorted(_seen_by(process, value).iterdir()):
-                if path.is_file() and (any_name or path.suffix in SUFFIXES):
-                    yield _file(process, os.path.join(value, path.name))
+            continue
+        for path in sorted(place.iterdir()):
+            if path.is_file() and (any_name or path.suffix in SUFFIXES):
+                yield _file(process, os.path.join(value, path.name))
     own = [value if name == "hcl" else f"{name.replace('-', '_')} = {value}" for name, value in flags]
     yield Source(COMMAND_LINE, "\n".join(own))
 

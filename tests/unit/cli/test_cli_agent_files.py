@@ -96,6 +96,17 @@ def test_files_come_in_the_order_of_the_command_line_and_of_their_names_and_flag
     assert given(merged[-1].text, "x") == "1"
 
 
+def test_either_flag_takes_a_file_as_well_as_a_folder(proc: Path, tmp_path: Path) -> None:
+    etc, file = tmp_path / "etc", tmp_path / "first.hcl"
+    etc.mkdir()
+    for path in (file, etc / "a.hcl"):
+        path.write_text("")
+    flags = (f"-config-dir={file}", f"-config-file={etc}")
+    a_process(proc, 3, "consul", "agent", *flags, data=tmp_path / "data")
+    merged = sources("data", NODE_ID) or []
+    assert [source.name for source in merged] == [str(file), str(etc / "a.hcl"), COMMAND_LINE]
+
+
 def test_the_last_file_that_gives_a_setting_is_named_and_a_flag_is_later_than_all(proc: Path, tmp_path: Path) -> None:
     for name, text in (("a", 'check_update_interval = "0s"'), ("z", 'check_update_interval = "5m"\n"nova-ha-ssh"')):
         (tmp_path / f"{name}.hcl").write_text(text)
