@@ -13,6 +13,7 @@ from nova_ha.sandbox import cloud, consul
 from nova_ha.sandbox.cloud import Sandbox
 from nova_ha.sandbox.consul import Agent
 from nova_ha.sandbox.openstack import OpenStack
+from nova_ha.sandbox.show import way_in
 
 AT_WORK = {
     "CONSUL_HTTP_SSL": "true",
@@ -61,3 +62,9 @@ def test_an_operators_commands_do_so_too(rehearsed: Mapping[str, str], monkeypat
 def test_what_is_added_to_an_agents_environment_is_handed_on(tmp_path: Path) -> None:
     agent = Agent("ha-1", "127.0.0.2", tmp_path, {}, environ={"NOVA_HA_NOTIFY": "/bin/true"})
     assert agent._child.environ["NOVA_HA_NOTIFY"] == "/bin/true"
+
+
+def test_another_terminal_is_told_what_would_lead_out_of_it(rehearsed: Mapping[str, str]) -> None:
+    assert way_in(rehearsed)[0] == f"unset {' '.join(sorted(AT_WORK))}"
+    assert way_in(rehearsed)[1] == "export OS_AUTH_URL=http://127.0.0.9:1/identity/v3"
+    assert not [line for line in way_in({**AT_WORK, **rehearsed}) if line.startswith("unset")]
