@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +16,7 @@ from nova_ha.consul.values import MAX_OPERATIONS, flag_to
 from nova_ha.sandbox.consul import Datacenter
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Network, Reservation
-from nova_ha.sandbox.processes import marked
+from nova_ha.sandbox.processes import marked, own_environment
 from nova_ha.sandbox.provide import PROJECT
 
 # As in consul.d/ha-node.hcl, but that nothing runs by itself: the bench says when.
@@ -68,7 +67,8 @@ class Bench:
 
     def environ(self, name: str = "ha-1") -> dict[str, str]:
         """Return the environment of a command on that HA node, marked so that nothing of it can be left."""
-        return marked({**os.environ, **self.consul.clients[name].access, "PYTHONPATH": str(PROJECT)}, self.directory)
+        access = self.consul.clients[name].access
+        return marked({**own_environment(), **access, "PYTHONPATH": str(PROJECT)}, self.directory)
 
     def store(self, name: str = "ha-1") -> Store:
         """Return the KV store as that HA node has it."""

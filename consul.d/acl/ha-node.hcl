@@ -4,6 +4,7 @@
 #   consul acl token create -description ha-1 -policy-name nova-ha-ha-node -node-identity ha-1:dc1
 # The agent needs it as its default token as well: with that one it registers the checks and reads for the watches.
 #   consul acl set-agent-token default TOKEN
+# It forgets it when it is restarted, unless acl.enable_token_persistence is true in its configuration.
 
 # Which observers are alive, what they see; the name of the local agent.
 node_prefix "" { policy = "read" }

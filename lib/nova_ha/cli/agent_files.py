@@ -18,8 +18,13 @@ COMMAND_LINE = "the agent's command line"
 SUFFIXES = (".hcl", ".json")
 # A process's start is known to a hundredth of a second.
 CLOCKS_S = 1.0
-# Of HCL and of JSON alike: strings, comments, brackets, words, and what stands between a name and its value.
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|#[^\n]*|//[^\n]*|/\*.*?\*/|[{}\[\]]|[^\s"#{}\[\]=:,]+|[=:]', re.DOTALL)
+# Of HCL and of JSON alike: strings, comments, brackets, words, and what stands between a name and its value. A word
+# ends where a comment begins, and a text of several lines (`<<EOF`) is one token.
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"|<<-?(?P<end>\w+)\n.*?^[ \t]*(?P=end)$'
+    r'|#[^\n]*|//[^\n]*|/\*.*?\*/|[{}\[\]]|(?:(?!//|/\*)[^\s"#{}\[\]=:,])+|[=:]',
+    re.DOTALL | re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -62,10 +67,13 @@ def last_mention(merged: Sequence[Source], name: str) -> str | None:
 
 
 def given(text: str, setting: str) -> str | None:
-    """Return the value that HCL or JSON gives to the setting, outside of all blocks; None where it gives none."""
+    """Return the value that HCL or JSON gives to the setting, outside of all blocks; None where it gives none.
+
+    Consul takes a setting's name in any case.
+    """
     outside = 1 if text.lstrip("\ufeff \t\r\n").startswith("{") else 0
     depth, before, name, value = 0, "", "", None
-    for token in _TOKEN.findall(text):
+    for token in (found[0] for found in _TOKEN.finditer(text)):
         if token.startswith(("#", "//", "/*")):
             continue
         if name:
@@ -75,7 +83,7 @@ def given(text: str, setting: str) -> str | None:
         elif token in ("}", "]"):
             depth -= 1
         elif token in ("=", ":"):
-            name = setting if depth == outside and before == setting else ""
+            name = setting if depth == outside and before.lower() == setting else ""
         before = token.strip('"')
     return value
 
@@ -114,12 +122,16 @@ def _sources(process: Path, args: Sequence[str]) -> Iterator[Source]:
     flags = list(_flags(args))
     any_name = any(name == "config-format" for name, _ in flags)
     for name, value in flags:
-        if name == "config-file":
+        if name not in ("config-file", "config-dir"):
+            continue
+        # Either takes a file as well as a folder.
+        place = _seen_by(process, value)
+        if not place.is_dir():
             yield _file(process, value)
-        elif name == "config-dir":
-            for path in sorted(_seen_by(process, value).iterdir()):
-                if path.is_file() and (any_name or path.suffix in SUFFIXES):
-                    yield _file(process, os.path.join(value, path.name))
+            continue
+        for path in sorted(place.iterdir()):
+            if path.is_file() and (any_name or path.suffix in SUFFIXES):
+                yield _file(process, os.path.join(value, path.name))
     own = [value if name == "hcl" else f"{name.replace('-', '_')} = {value}" for name, value in flags]
     yield Source(COMMAND_LINE, "\n".join(own))
 

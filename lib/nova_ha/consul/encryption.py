@@ -36,7 +36,7 @@ class ConsulTLS(HTTPAdapter):
 
 
 def _trusting(folder: str) -> ssl.SSLContext:
-    """Return a context with every CA of the folder. What is no CA's certificate is passed over, as Consul does."""
+    """Return a context with every CA of the folder. What is no CA's certificate is passed over."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     for file in sorted(Path(folder).iterdir()):
         try:

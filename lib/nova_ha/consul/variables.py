@@ -114,15 +114,23 @@ def _address(env: Mapping[str, str]) -> Settings:
     try:
         parts = urlsplit(address if complete else f"http://{address}")
         host, port = parts.hostname, parts.port
+        # A name that DNS cannot have would end each call later, with an error that is none of requests'.
+        (host or "").encode("idna")
     except ValueError:
         parts, host, port = SplitResult("", "", "", "", ""), None, None
     # An address without a host, `:8500`, is this machine.
     host, prefix = host or ("127.0.0.1" if port else ""), parts.path.rstrip("/")
     odd = any(c.isspace() for c in address) or parts.query or parts.fragment or (prefix and not complete)
+    odd = odd or not _is_text(address) or port == 0  # which would become the scheme's own
     if not host or parts.scheme not in PORTS or odd:
         raise ConfigError(f"CONSUL_HTTP_ADDR is {address!r}", remedy=EXPECTED)
     scheme = "https" if secure else parts.scheme
     return Settings(scheme, f"[{host}]" if ":" in host else host, port or PORTS[scheme], prefix)
+
+
+def _is_text(value: str) -> bool:
+    # The bytes of the environment that are not UTF-8 come as halves of surrogate pairs.
+    return not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _socket(address: str, secure: bool) -> Settings:
@@ -130,7 +138,7 @@ def _socket(address: str, secure: bool) -> Settings:
     if secure:
         what = "CONSUL_HTTP_SSL asks for TLS, which is not spoken through a unix socket (CONSUL_HTTP_ADDR)"
         raise ConfigError(what, remedy="unset it, or set CONSUL_HTTP_ADDR=https://...")
-    if not path:
+    if not path or not _is_text(path):
         raise ConfigError(f"CONSUL_HTTP_ADDR is {address!r}", remedy=EXPECTED)
     if len(os.fsencode(path)) > LONGEST_SOCKET:
         what = f"CONSUL_HTTP_ADDR is {address!r}, too long for a socket"
@@ -154,7 +162,7 @@ def _verification(env: Mapping[str, str]) -> bool | str:
 
 def _ca_folder(env: Mapping[str, str]) -> str:
     path = env.get("CONSUL_CAPATH")
-    return _existing("CONSUL_CAPATH", path) if path and _verification(env) is True else ""
+    return _existing("CONSUL_CAPATH", path, folder=True) if path and _verification(env) is True else ""
 
 
 def _server_name(env: Mapping[str, str]) -> str:
@@ -178,9 +186,15 @@ def _client_certificate(env: Mapping[str, str]) -> tuple[str, str] | None:
     return _existing("CONSUL_CLIENT_CERT", cert), _existing("CONSUL_CLIENT_KEY", key)
 
 
-def _existing(name: str, path: str) -> str:
+def _existing(name: str, path: str, *, folder: bool = False) -> str:
+    """Return the path of what can be read: each call would fail later, and as if Consul had refused it."""
     if not os.path.exists(path):
         raise ConfigError(f"{name} is {path!r}, which does not exist", remedy="mend the path")
+    if os.path.isdir(path) != folder:
+        what = "no folder" if folder else "a folder, and no file"
+        raise ConfigError(f"{name} is {path!r}, which is {what}", remedy="mend the path")
+    if not os.access(path, os.R_OK | os.X_OK if folder else os.R_OK):
+        raise ConfigError(f"{name} is {path!r}, which this user may not read", remedy="mend its rights")
     return path
 
 

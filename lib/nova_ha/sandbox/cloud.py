@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from nova_ha.sandbox.machine import Machine
 from nova_ha.sandbox.network import Reservation
 from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.openstack import OpenStack
-from nova_ha.sandbox.processes import find, signal_one
+from nova_ha.sandbox.processes import find, own_environment, signal_one
 
 COMMAND_TIMEOUT_S = 120
 HA_NODE_POLICY, OPERATOR_POLICY = "nova-ha-ha-node", "nova-ha-operator"
@@ -120,7 +119,7 @@ class Sandbox:
     def command(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run `nova-ha` as the operator, and return its end with its output."""
         argv = [str(Path(sys.executable).parent / "nova-ha"), *words]
-        environ = {**os.environ, **self.access}
+        environ = {**own_environment(), **self.access}
         return subprocess.run(argv, env=environ, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S)
 
     def driver_logs(self) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from typing import Any
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.sandbox.certificates import Authority, Certificate
 from nova_ha.sandbox.network import CONSUL_HTTP, CONSUL_HTTPS, Network
-from nova_ha.sandbox.processes import Child, marked
+from nova_ha.sandbox.processes import Child, marked, own_environment
 from nova_ha.sandbox.provide import PROJECT, find_consul
 from nova_ha.sandbox.waiting import until
 
@@ -57,7 +57,7 @@ class Agent:
         self._child = Child(
             name,
             [str(find_consul()), "agent", *self._sources(files)],
-            marked({**os.environ, "PATH": commands_path(), **self.access, **(environ or {})}, directory),
+            marked({**own_environment(), "PATH": commands_path(), **self.access, **(environ or {})}, directory),
             self.directory / "log",
         )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from nova_ha.errors import HAError
 
 MARK = "NOVA_HA_SANDBOX"
+LEADS_OUT = ("CONSUL_", "OS_", "NOVA_HA_NOTIFY")
 
 
 class Child:
@@ -92,6 +93,13 @@ class Child:
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
+
+
+def own_environment() -> dict[str, str]:
+    """Return this process's environment, without what leads out of a rehearsal: to another Consul, to a real
+    OpenStack (its `OS_CLOUD` counts before what the sandbox says), or to people.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith(LEADS_OUT)}
 
 
 def marked(environ: Mapping[str, str], directory: Path) -> dict[str, str]:

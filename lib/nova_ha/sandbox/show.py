@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 from nova_ha.sandbox.display import Display
+from nova_ha.sandbox.processes import LEADS_OUT
 from nova_ha.sandbox.progress import Bars
 from nova_ha.sandbox.rehearsal import Rehearsal
 from nova_ha.sandbox.scenario import SCENARIOS
@@ -72,7 +74,13 @@ def _show_drivers(sandbox: Sandbox, display: Display) -> None:
 
 def _keep(sandbox: Sandbox, display: Display) -> None:
     display.say("The cloud runs until Ctrl-C. To look around, in another terminal:")
-    for name, value in sandbox.access.items():
-        display.console.print(f"export {name}={value}")
+    for line in way_in(sandbox.access):
+        display.console.print(line)
     with suppress(KeyboardInterrupt):
         signal.pause()
+
+
+def way_in(access: Mapping[str, str]) -> list[str]:
+    """Return what leads a shell like the user's own into the cloud: what it sets, and what would lead out of it."""
+    out = sorted(name for name in os.environ if name.startswith(LEADS_OUT) and name not in access)
+    return [f"unset {' '.join(out)}"] * bool(out) + [f"export {name}={value}" for name, value in access.items()]

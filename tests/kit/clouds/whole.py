@@ -39,7 +39,7 @@ from nova_ha.sandbox.consul import CONFIGURATION, Agent, Datacenter, commands_pa
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Network, Reservation
 from nova_ha.sandbox.openstack import OpenStack
-from nova_ha.sandbox.processes import find
+from nova_ha.sandbox.processes import find, own_environment
 from nova_ha.sandbox.waiting import until
 
 from kit.audit import Cluster, Trace, audit, write_trace
@@ -181,7 +181,7 @@ class WholeCloud:
         """Start `nova-ha handle recovery` on an HA node, in the background."""
         argv = [str(BIN / "nova-ha"), "handle", "recovery", *words]
         log = self.directory / f"driver-{len(self._drivers)}-{name}"
-        self._drivers.append(Driver(argv, {**os.environ, **self.handler_environ(name)}, log))
+        self._drivers.append(Driver(argv, {**own_environment(), **self.handler_environ(name)}, log))
         return self._drivers[-1]
 
     def detached_drivers(self) -> list[int]:

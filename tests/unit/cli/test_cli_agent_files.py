@@ -25,6 +25,13 @@ SETTING = "check_update_interval"
         ('service { name = "a" }\ncheck_update_interval = "5m" # late', "5m"),
         ('/* { */ check_update_interval = "5m"', "5m"),
         ('check_update_interval /* how */ = # long\n"5m"', "5m"),
+        ('Check_Update_Interval = "5m"', "5m"),
+        ('leave_on_terminate = true//c {\ncheck_update_interval = "5m"', "5m"),
+        ('leave_on_terminate = true/* { */\ncheck_update_interval = "5m"', "5m"),
+        ('node_name = <<EOF\n{ "\nEOF\ncheck_update_interval = "5m"', "5m"),
+        ('node_name = <<-EOF\n{\n  EOF\ncheck_update_interval = "5m"', "5m"),
+        ("data_dir = /var/lib/consul\ncheck_update_interval = 5m", "5m"),
+        ('node_name = <<EOF\ncheck_update_interval = "5m"\nEOF\n', None),
         ('# check_update_interval = "5m"', None),
         ('// check_update_interval = "5m"', None),
         ('/* check_update_interval = "5m" */', None),
@@ -87,6 +94,17 @@ def test_files_come_in_the_order_of_the_command_line_and_of_their_names_and_flag
     assert [source.name for source in merged] == [*files, COMMAND_LINE]
     assert given(merged[-1].text, "enable_local_script_checks") == "true"
     assert given(merged[-1].text, "x") == "1"
+
+
+def test_either_flag_takes_a_file_as_well_as_a_folder(proc: Path, tmp_path: Path) -> None:
+    etc, file = tmp_path / "etc", tmp_path / "first.hcl"
+    etc.mkdir()
+    for path in (file, etc / "a.hcl"):
+        path.write_text("")
+    flags = (f"-config-dir={file}", f"-config-file={etc}")
+    a_process(proc, 3, "consul", "agent", *flags, data=tmp_path / "data")
+    merged = sources("data", NODE_ID) or []
+    assert [source.name for source in merged] == [str(file), str(etc / "a.hcl"), COMMAND_LINE]
 
 
 def test_the_last_file_that_gives_a_setting_is_named_and_a_flag_is_later_than_all(proc: Path, tmp_path: Path) -> None:

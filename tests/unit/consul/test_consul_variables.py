@@ -54,7 +54,8 @@ def test_a_proxys_prefix_and_a_sockets_path_are_taken_letter_by_letter(address: 
     [
         *("host:port", ":", "host:99999", "http://", "http://[::1", "a b:1", "//", "ftp://host:1", "host:1/consul"),
         *("http://host:1/?dc=dc2", "http://host:1/#x", "unix://", "unix:/run/consul.sock", "/run/consul.sock"),
-        "unix:///" + 107 * "x",
+        *("unix:///" + 107 * "x", "unix:///run/\udcff.sock", "http://host:1/\udcff", "host\udcff:1"),
+        *("host:0", "http://host:0/consul", ":0", "a..b:1", 64 * "x" + ":1"),
     ],
 )
 def test_an_address_that_cannot_be_used_is_named(address: str) -> None:
@@ -66,7 +67,10 @@ def test_a_sockets_path_may_be_as_long_as_the_kernel_takes_it() -> None:
     assert settings_from({"CONSUL_HTTP_ADDR": "unix:///" + 106 * "x"}).socket == "/" + 106 * "x"
 
 
-@pytest.mark.parametrize("address", ["http://me:s3cr3t@host:8500", "me:s3cr3t@host:8500", "http://me:s3cr3t@host:x"])
+@pytest.mark.parametrize(
+    "address",
+    ["http://me:s3cr3t@host:8500", "me:s3cr3t@host:8500", "http://me:s3cr3t@host:x", "me:s3cr3t\udcff@host:1"],
+)
 def test_an_account_in_the_address_is_refused_and_not_shown(address: str) -> None:
     with pytest.raises(ConfigError, match="CONSUL_HTTP_AUTH") as caught:
         settings_from({"CONSUL_HTTP_ADDR": address})
@@ -137,6 +141,30 @@ def test_a_name_that_no_certificate_can_have_is_named(given: str) -> None:
 def test_a_ca_that_is_not_there_is_named(name: str) -> None:
     with pytest.raises(ConfigError, match=name):
         settings_from({name: "/nowhere/ca.pem"})
+
+
+FILES = ("CONSUL_CACERT", "CONSUL_CLIENT_CERT", "CONSUL_CLIENT_KEY")
+
+
+@pytest.mark.parametrize("name", [*FILES, "CONSUL_CAPATH"])
+def test_a_file_is_no_folder_and_a_folder_no_file(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.pem"
+    file.touch()
+    files = {other: str(file) for other in FILES if other != "CONSUL_CACERT"}
+    with pytest.raises(ConfigError, match=f"{name} is .*folder"):
+        settings_from({**files, name: str(file if name == "CONSUL_CAPATH" else tmp_path)})
+
+
+@pytest.mark.parametrize("name", [*FILES, "CONSUL_CAPATH"])
+def test_what_this_user_may_not_read_is_named(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent all the same, it came back as a token without the right, and a write as one that may have been done."""
+    secret, file = tmp_path / "secret", tmp_path / "x.pem"
+    secret.mkdir() if name == "CONSUL_CAPATH" else secret.touch()
+    file.touch()
+    monkeypatch.setattr("os.access", lambda path, mode: path != str(secret))  # root may read everything
+    files = {other: str(file) for other in FILES if other != "CONSUL_CACERT"}
+    with pytest.raises(ConfigError, match=f"{name} is .*may not read"):
+        settings_from({**files, name: str(secret)})
 
 
 def test_a_client_certificate_needs_its_key(tmp_path: Path) -> None:
