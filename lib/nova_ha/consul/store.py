@@ -145,13 +145,19 @@ class Store:
 
     def create_session(self, name: str, ttl_s: int, lock_delay_s: int) -> SessionID:
         """Create a session of this agent's node: behaviour delete, ended by serfHealth or by its TTL."""
+        # The clients still write the field `Checks`, which Consul calls by other names since 1.7.
+        wanted = {
+            "Name": name,
+            "Behavior": "delete",
+            "TTL": f"{ttl_s}s",
+            "LockDelay": f"{lock_delay_s}s",
+            "NodeChecks": ["serfHealth"],
+        }
         with writing("creating a session"):
-            made = self.client.session.create(
-                name=name, behavior="delete", ttl=ttl_s, lock_delay=lock_delay_s, checks=["serfHealth"]
-            )
-        if not isinstance(made, str) or not made:
+            made = self.client.http.put(_json, "/v1/session/create", data=json.dumps(wanted))
+        if not isinstance(made, dict) or not isinstance(made.get("ID"), str) or not made["ID"]:
             raise OutcomeUnknown("Consul made a session, and its answer is garbled")
-        return SessionID(made)
+        return SessionID(made["ID"])
 
     def renew_session(self, session: SessionID) -> bool:
         """Renew the session's TTL; False when Consul does not know it any more."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from kit.fakes.clock import FakeClock
 from kit.fakes.store import FakeStore
 from nova_ha.consul.session import STALLED_AFTER_S, Session
+from nova_ha.consul.store import connect
 from nova_ha.consul.transaction import lock
 from nova_ha.consul.values import SessionID
 from nova_ha.errors import ConsulError, OutcomeUnknown
@@ -164,3 +168,17 @@ def test_a_session_whose_creation_was_not_answered_is_as_good_as_none() -> None:
 
     with pytest.raises(ConsulError):
         Session.create(Mute(), "driver", 15, 30)
+
+
+def test_a_session_is_made_with_the_fields_that_consul_names_today(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`Checks` is their name of before Consul 1.7, which the clients still write."""
+    store, sent = connect({}), []
+
+    def put(callback: Callable[[Any], Any], path: str, data: str) -> dict[str, str]:
+        sent.append((path, json.loads(data)))
+        return {"ID": "s"}
+
+    monkeypatch.setattr(store.client.http, "put", put)
+    assert store.create_session("driver", 15, 30) == "s"
+    wanted = {"Behavior": "delete", "TTL": "15s", "LockDelay": "30s", "NodeChecks": ["serfHealth"]}
+    assert sent == [("/v1/session/create", {"Name": "driver", **wanted})]
