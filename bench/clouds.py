@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from nova_ha.cluster.registry import set_option
 from nova_ha.sandbox.cloud import CloudPlan, Sandbox
 
-from bench import detection, evacuation, healthy, takeover
+from bench import detection, evacuation, healthy, neighbours, outage, takeover, witness
 from bench.detection import Detections
 from bench.evacuation import PACES
 from bench.figure import Figure
@@ -18,10 +18,10 @@ COMPUTE = 3
 
 
 @contextmanager
-def cloud(observers: int) -> Iterator[Sandbox]:
+def cloud(observers: int, compute: int = COMPUTE, servers: int = 1) -> Iterator[Sandbox]:
     """Let a cloud run with so many HA nodes, in which any number of hosts may fail."""
-    with Sandbox(CloudPlan(compute=COMPUTE, ha=observers, servers=1)) as sandbox:
-        set_option(sandbox.store(), "monitor/max_failed", "100%")
+    with Sandbox(CloudPlan(compute=compute, ha=observers, servers=servers)) as sandbox:
+        set_option(sandbox.store(), "monitor/max_failed", "100")
         yield sandbox
 
 
@@ -64,6 +64,24 @@ def with_evacuation(observers: int, detections: Detections, wanted: Collection[s
                 detections.strike(sandbox, sandbox.compute_names[len(paces) :])
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def with_outages() -> Iterator[Figure]:
+    """Let one host after the other fail."""
+    with cloud(3, compute=len(outage.PHASES_S), servers=3) as sandbox:
+        yield from outage.figures(sandbox)
+
+
+def with_witnesses() -> Iterator[Figure]:
+    """Let the sshd of many hosts die, and of no host anything else."""
+    with cloud(3, compute=witness.HOSTS) as sandbox:
+        yield from witness.figures(sandbox)
+
+
+def with_bmcs_away() -> Iterator[Figure]:
+    """Let many hosts fail whose BMCs are away, and two beside them."""
+    with cloud(3, compute=neighbours.AWAY + 2) as sandbox:
+        yield from neighbours.figures(sandbox)
 
 
 def rows_of(observers: int) -> Sequence[str]:

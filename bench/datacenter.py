@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from nova_ha.cluster.node import RuntimeConfig
-from nova_ha.cluster.registry import NodeSettings, add_ha_node
+from nova_ha.cluster.registry import NodeSettings, add_ha_node, set_option
 from nova_ha.cluster.schema import BMC_CHECK, SERVICE, SSH_CHECK, compute_node
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import Operation, put
@@ -47,6 +47,7 @@ class Bench:
     def __enter__(self) -> Bench:
         try:
             self.consul.start()
+            set_option(connect(self.consul.servers[0].access), "recovery/storage", "shared")
             for name in self.names:
                 add_ha_node(connect(self.consul.servers[0].access), name)
             for number, name in enumerate(self.names, start=1):
@@ -93,6 +94,7 @@ def _keys(name: str, settings: NodeSettings) -> Iterable[Operation]:
         "status/recovered": flag_to(False),
         "internal/number_fails": b"0",
         "internal/runtime_config": RuntimeConfig(nova_host=name).to_kv(),
+        "config/nova_host": name.encode(),
         **settings.values(),
     }
     return [put(compute_node(name, leaf), value) for leaf, value in values.items()]

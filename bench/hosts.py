@@ -2,7 +2,8 @@
 
     python -m bench.hosts PLAN-FILE
 
-prints its host key once all of them listen. The plan is JSON: `user`, `password`, `port`, `addresses`.
+prints its host key once all of them listen. The plan is JSON: `user`, `password`, `port`, `addresses`, and `hostile`
+ones, which send lines before a banner that never comes, as fast as they are taken.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import asyncssh
@@ -26,18 +27,25 @@ from nova_ha.sandbox.waiting import until
 
 PORT, USER = 2222, "probe"
 PROCESSES = 2
+LINES = b"nothing to see here\r\n" * 1000
 
 
 @contextmanager
 def running(
-    addresses: Mapping[str, str], directory: Path, environ: Mapping[str, str]
+    addresses: Mapping[str, str], directory: Path, environ: Mapping[str, str], hostile: Collection[str] = ()
 ) -> Iterator[Mapping[str, NodeSettings]]:
     """Let hosts run at the addresses, by name, and yield what an operator would register of each."""
     password = uuid.uuid4().hex
     children, shares = [], [list(addresses)[n::PROCESSES] for n in range(PROCESSES)]
     try:
         for number, names in enumerate(shares):
-            plan = {"user": USER, "password": password, "port": PORT, "addresses": [addresses[n] for n in names]}
+            plan = {
+                "user": USER,
+                "password": password,
+                "port": PORT,
+                "addresses": [addresses[n] for n in names if n not in hostile],
+                "hostile": [addresses[n] for n in names if n in hostile],
+            }
             file = directory / f"hosts-{len(addresses)}-{number}.json"
             write_private(file, json.dumps(plan))
             argv = [sys.executable, "-m", "bench.hosts", os.fspath(file)]
@@ -85,18 +93,27 @@ class Login(asyncssh.SSHServer):
         return username == self.user and hmac.compare_digest(password.encode(), self.password.encode())
 
 
-async def serve(addresses: Sequence[str], port: int) -> None:
+async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send lines before the banner, without end."""
+    with suppress(OSError):
+        while True:
+            writer.write(LINES)
+            await writer.drain()
+
+
+async def serve(addresses: Sequence[str], hostile: Sequence[str], port: int) -> None:
     """Listen at all addresses, say so, and serve for ever."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     options = asyncssh.SSHServerConnectionOptions(
         server_factory=Login, server_host_keys=[key], process_factory=lambda process: process.exit(0)
     )
     listening = [await asyncssh.listen(address, port, options=options, backlog=100) for address in addresses]
+    floods = [await asyncio.start_server(flood, address, port, backlog=100) for address in hostile]
     print(key.export_public_key().decode().strip(), flush=True)
-    await asyncio.gather(*(server.wait_closed() for server in listening))
+    await asyncio.gather(*(server.wait_closed() for server in listening), *(one.wait_closed() for one in floods))
 
 
 if __name__ == "__main__":
     plan = json.loads(Path(sys.argv[1]).read_text())
     Login.user, Login.password = plan["user"], plan["password"]
-    asyncio.run(serve(plan["addresses"], plan["port"]))
+    asyncio.run(serve(plan["addresses"], plan["hostile"], plan["port"]))

@@ -7,23 +7,26 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from nova_ha.checks.ssh import DEADLINE
+from nova_ha.limits import SWEEP_SHARE
 from nova_ha.probe.observation import NoData, Report
 
 from bench.datacenter import Bench, register
 from bench.figure import Figure
 from bench.hosts import running
-from bench.usage import run
+from bench.usage import Usage, run
 
 ROW = "ssh"
 SIZES = (100, 1000)
 # Of the large sweep, in seconds of one core, at an interval of 10 s.
 MOST_CPU_S = 7
 INTERVAL_S = 10
+# Beside one that floods whoever comes.
+BESIDE, MOST_MIB, HOSTILE = 150, 100, "compute-hostile"
 
 
 def figures(sizes: Sequence[int] = SIZES) -> Iterator[Figure]:
     """Sweep each size once. The hosts are in processes of their own, and share the processors with it."""
+    yield from _beside_a_hostile_one()
     for size in sizes:
         with Bench() as bench:
             addresses = {f"compute-{n}": bench.address(1, n) for n in range(size)}
@@ -32,12 +35,27 @@ def figures(sizes: Sequence[int] = SIZES) -> Iterator[Figure]:
                 yield from _sweep(bench, size, MOST_CPU_S if size == max(sizes) else None)
 
 
-def _sweep(bench: Bench, size: int, most: float | None) -> Iterator[Figure]:
+def _beside_a_hostile_one() -> Iterator[Figure]:
+    with Bench() as bench:
+        addresses = {name: bench.address(1, n) for n, name in enumerate([HOSTILE, *(f"c{n}" for n in range(BESIDE))])}
+        with running(addresses, bench.directory, bench.environ(), hostile=[HOSTILE]) as settings:
+            register(bench.store(), settings)
+            usage = _run(bench)
+    what = f"SSH sweep of {BESIDE} beside one that floods"
+    yield seen_well(ROW, f"{what}: logged in", usage.output, BESIDE)
+    yield Figure(ROW, f"{what}: peak memory", usage.peak_mib, "MiB", MOST_MIB, digits=0)
+
+
+def _run(bench: Bench) -> Usage:
     check = os.fspath(Path(sys.executable).parent / "nova-ha-check-ssh")
-    usage = run([check, "--interval", str(INTERVAL_S)], bench.environ(), memory=True)
+    return run([check, "--interval", str(INTERVAL_S)], bench.environ(), memory=True)
+
+
+def _sweep(bench: Bench, size: int, most: float | None) -> Iterator[Figure]:
+    usage = _run(bench)
     what = f"SSH sweep of {size:,}"
     yield Figure(ROW, f"{what}: CPU", usage.cpu_s, "s", most, note="of one core; the hosts' side takes the other")
-    yield Figure(ROW, f"{what}: time", usage.wall_s, "s", INTERVAL_S * DEADLINE if most else None)
+    yield Figure(ROW, f"{what}: time", usage.wall_s, "s", INTERVAL_S * SWEEP_SHARE if most else None)
     yield Figure(ROW, f"{what}: peak memory", usage.peak_mib, "MiB", digits=0)
     yield seen_well(ROW, f"{what}: logged in", usage.output, size)
 

@@ -50,6 +50,7 @@ def _settings(bench: Bench, number: int) -> NodeSettings:
         bmc_ip=bench.address(2, number),
         bmc_user="ADMIN",
         bmc_password="not a real one",
+        bmc_identity=f"CZJ{number:05}",
     )
 
 

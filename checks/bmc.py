@@ -84,21 +84,24 @@ def look_at(store: Store, names: tuple[str, ...], as_json: bool) -> int:
     return exit_code(sightings)
 
 
-def judge(device: FenceDevice, seen: BMCSighting) -> Sighting:
-    """Say what a BMC's sighting means for the node."""
+def judge(device: FenceDevice, seen: BMCSighting, vouched: bool = False) -> Sighting:
+    """Say what a BMC's sighting means for the node; `vouched` where an operator stands for its identity."""
     from nova_ha.power import UNFENCEABLE, PowerState
-    from nova_ha.power.identity import Match, compared
+    from nova_ha.power.identity import Match, compared, known
     from nova_ha.probe.sighting import WELL, failing, unknown
 
     if seen.trouble:
         return failing(f"{UNFENCEABLE}{seen.trouble}")
-    if device.identity and compared(device.identity, seen.identity) is not Match.EQUAL:
+    match = compared(device.identity, seen.identity)
+    if match is Match.DIFFERS or (match is Match.NOTHING_TO_COMPARE and known(device.identity)):
         shown = f"is {seen.identity}" if seen.identity else "is not shown"
         return failing(f"{UNFENCEABLE}the BMC's identity {shown}, recorded is {device.identity}")
     if seen.power.state is PowerState.OFF:
         return unknown("powered off")
     if seen.power.state is PowerState.UNKNOWN:
         return failing(f"{UNFENCEABLE}its power cannot be read")
+    if match is Match.NOTHING_TO_COMPARE and not vouched:
+        return unknown("is not fenced without you: no identity of its BMC is recorded")
     return WELL
 
 
@@ -111,7 +114,8 @@ def _sightings(nodes: Mapping[str, ComputeNode], deadline_s: float) -> Mapping[s
     bad.update({name: unknown("has no BMC") for name, node in nodes.items() if node.bmc is None and name not in bad})
     devices = {name: node.bmc for name, node in nodes.items() if node.bmc and name not in bad}
     seen = sweep_bmcs(devices, max(deadline_s, 0.1))
-    return {**bad, **{name: judge(device, seen[name]) for name, device in devices.items()}}
+    vouched = {name for name in devices if nodes[name].identity_word}
+    return {**bad, **{name: judge(device, seen[name], name in vouched) for name, device in devices.items()}}
 
 
 def main() -> NoReturn:

@@ -19,14 +19,12 @@ from types import FrameType
 from typing import NoReturn
 
 import click
+from nova_ha.limits import sweep_limits
 
 CANNOT_TELL = 1
 # How long after its deadline a check that still runs is ended from inside: before Consul's time-out, which is
 # critical, and so says more than we know.
 GRACE_S = 0.6
-# Less than the pause between two starts of a paced check, so that no turn is taken twice.
-LATE_SHARE = 0.15
-LATE_S = 0.8
 
 _started: float | None = None
 
@@ -64,7 +62,7 @@ def await_turn(interval_s: float) -> None:
     agent = f"{socket.gethostname()} {os.environ.get('CONSUL_HTTP_ADDR', '')}"
     phase = zlib.crc32(agent.encode()) % 1000 / 1000 * interval_s
     late_s = (time.clock_gettime(time.CLOCK_BOOTTIME) - phase) % interval_s
-    if late_s > min(LATE_SHARE * interval_s, LATE_S):
+    if late_s > sweep_limits(interval_s).late_s:
         time.sleep(interval_s - late_s)
     _started = time.clock_gettime(time.CLOCK_BOOTTIME)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
-import sys
 from collections.abc import Container, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from nova_ha.beside import start_beside, start_look_out
 from nova_ha.checks import check_guard
 from nova_ha.printable import printable, printable_json
 
@@ -18,6 +16,7 @@ if TYPE_CHECKING:
     from nova_ha.clock import Clock
     from nova_ha.consul.store import Store
     from nova_ha.monitor.agenda import Item
+    from nova_ha.monitor.look import Look
 
 RECOVERY_HANDLER = "nova-ha-handle-recovery"
 DEADLINE_S = 20.0
@@ -55,14 +54,17 @@ def tick(store: Store, clock: Clock, as_json: bool = False) -> int:
     from nova_ha.monitor.summary import Summary
 
     seen = look(store, clock)
-    _refuse_elsewhere(store.node_name(), seen.view.ha_nodes)
+    me = store.node_name()
+    _refuse_elsewhere(me, seen.view.ha_nodes)
+    if any(seen.votes.of(name).fails and not node.failed for name, node in seen.view.compute_nodes.items()):
+        start_look_out(me)
     verdicts = decide(seen)
     summary = Summary.of(seen.view, verdicts)
     if summary.counted or summary.flipped:
         _count(store, clock)
         seen = look(store, clock)
         verdicts = decide(seen)
-    items = agenda(seen, verdicts)
+    items = agenda(_with_history(store, seen), verdicts)
     if any(item.start for item in items):
         items = [*start_recovery(), *items]
     # Last: whatever the agent says of itself, or does not, what is due has been started.
@@ -77,12 +79,19 @@ def look_at(store: Store, clock: Clock, names: Sequence[str], as_json: bool) -> 
     from nova_ha.monitor.look import decide, look
 
     seen = look(store, clock)
-    found = agenda(seen, decide(seen))
+    found = agenda(_with_history(store, seen), decide(seen))
     items = []
     for name in names:
         node = existing_compute_node(seen.view, name).name
         items += [item for item in found if item.node == node] or [Item(node, Urgency.FINE, "nothing waits")]
     return _print(items, len(names), as_json)
+
+
+def _with_history(store: Store, seen: Look) -> Look:
+    """Return the look with what past incidents have left undone, which only the agenda says."""
+    from nova_ha.cluster.view import with_left_behind
+
+    return replace(seen, view=with_left_behind(store, seen.view))
 
 
 def start_recovery() -> Sequence[Item]:
@@ -92,14 +101,8 @@ def start_recovery() -> Sequence[Item]:
     """
     from nova_ha.monitor.agenda import Item, Urgency
 
-    # Consul finds its scripts in the agent's PATH; ours stand beside each other also where that is not set.
-    command = shutil.which(RECOVERY_HANDLER) or str(Path(sys.executable).parent / RECOVERY_HANDLER)
-    nothing = subprocess.DEVNULL
-    try:
-        subprocess.Popen([command], stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
-    except OSError as error:
-        return [Item("", Urgency.DUE, f"the recovery that is due does not start: {command} ({error})")]
-    return []
+    why = start_beside(RECOVERY_HANDLER)
+    return [Item("", Urgency.DUE, f"the recovery that is due does not start: {why}")] if why else []
 
 
 def _settings(store: Store) -> Sequence[Item]:
@@ -118,7 +121,7 @@ def _settings(store: Store) -> Sequence[Item]:
 def _count(store: Store, clock: Clock) -> None:
     from nova_ha.errors import TryAgain
     from nova_ha.log import log_to_the_journal
-    from nova_ha.monitor.counting import count_failures
+    from nova_ha.monitor.writing import count_failures
 
     # A check's own output is no place for a log, and its standard error is closed.
     log_to_the_journal()

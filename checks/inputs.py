@@ -27,7 +27,7 @@ def read_inputs(store: Store, check_id: str) -> Inputs:
     """Read all of it. Raises ConsulError."""
     # A token without rights is given empty lists, and is refused only a single key.
     store.get(PAUSED)
-    policy, _ = Policy.read(store.list(CONFIG))
+    policy, _ = Policy.read(store.whole(CONFIG))
     return Inputs(
         nodes=_by_name(store.list(COMPUTE_NODES)),
         previous=previous_report(store, check_id),

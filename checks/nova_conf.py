@@ -12,25 +12,40 @@ from pathlib import Path
 from nova_ha.checks.mounts import is_shared
 from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.errors import ConfigError
+from nova_ha.power.identity import from_uuid_text
 
 # In the order in which nova-compute reads them: later ones win. Debian has the second one.
 USUAL_FILES = ("/etc/nova/nova.conf", "/etc/nova/nova-compute.conf", "/etc/nova/nova.conf.d/*.conf")
 DEFAULTS = {"state_path": "/var/lib/nova", "instances_path": "$state_path/instances"}
 PACKAGES = ("/usr/lib/python3*/dist-packages", "/usr/lib/python3*/site-packages")
+SYSTEM_UUID = Path("/sys/class/dmi/id/product_uuid")
 LIBRARIES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib")
 
 
 def read_runtime_config(files: Sequence[Path] = ()) -> RuntimeConfig:
     """Read Nova's configuration files and this machine. Raises ConfigError naming the file."""
-    options = {**DEFAULTS, **_options(files or _usual())}
+    conf = _parsed(files or _usual())
+    options = {**DEFAULTS, **_options(conf)}
     instances = _substituted(options, "instances_path")
+    # Its disks are not where its instances are: what is mounted there tells nothing of them.
+    in_ceph = (conf.get("libvirt", "images_type", fallback="") or "").strip() == "rbd"
     return RuntimeConfig(
         nova_host=options.get("host", "").strip() or socket.gethostname(),
         hypervisor_hostname=_libvirt_hostname(),
         instances_path=instances,
-        shared_instances=is_shared(instances),
+        shared_instances=None if in_ceph else is_shared(instances),
+        system_uuid=_system_uuid(),
         versions=_versions(),
     )
+
+
+def _system_uuid() -> str:
+    """Return the UUID that this machine's firmware shows, empty where that is a placeholder, or cannot be read."""
+    try:
+        text = SYSTEM_UUID.read_text()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return from_uuid_text(text) or ""
 
 
 def _usual() -> list[Path]:
@@ -40,15 +55,20 @@ def _usual() -> list[Path]:
     return found
 
 
-def _options(files: Sequence[Path]) -> dict[str, str]:
-    """Return the options of [DEFAULT], as oslo.config reads them: the last of several counts."""
+def _parsed(files: Sequence[Path]) -> configparser.RawConfigParser:
+    """Read them as oslo.config does: the last of several options counts."""
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True, inline_comment_prefixes=None)
     for file in files:
         try:
-            parser.read_string(file.read_text(encoding="utf-8"), str(file))
+            parser.read_string(file.read_text(encoding="utf-8-sig"), str(file))
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
             raise ConfigError(f"{file} cannot be read ({_without_content(error)})") from None
-    return {name: value.strip() for name, value in parser.defaults().items() if value}
+    return parser
+
+
+def _options(conf: configparser.RawConfigParser) -> dict[str, str]:
+    """Return the options of [DEFAULT]."""
+    return {name: value.strip() for name, value in conf.defaults().items() if value}
 
 
 def _without_content(error: Exception) -> str:

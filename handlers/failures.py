@@ -6,13 +6,14 @@ The watch only wakes it: it reads the state itself, so what is on standard input
 from __future__ import annotations
 
 import click
+from nova_ha.beside import start_look_out
 from nova_ha.clock import SystemClock
 from nova_ha.cluster.schema import ha_node
 from nova_ha.consul.store import Store, connect
 from nova_ha.errors import ExitCode, Refused
-from nova_ha.monitor.counting import count_failures
 from nova_ha.monitor.look import decide, look
 from nova_ha.monitor.summary import Summary
+from nova_ha.monitor.writing import count_failures
 from nova_ha.printable import printable, printable_json
 
 
@@ -49,7 +50,9 @@ def preview(store: Store, only: str | None = None) -> Summary:
 
 def handle() -> int:
     """Handle one call of the watch."""
-    count(connect())
+    store = connect()
+    if count(store).failing:
+        start_look_out(store.node_name())
     return ExitCode.DONE
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from typing import TYPE_CHECKING
 
 import click
@@ -86,13 +85,19 @@ def handle() -> int:
         return ExitCode.DONE
     from nova_ha.handlers.turn import turn
     from nova_ha.log import log_to_the_journal
+    from nova_ha.recovery.heard_before import DRIVER, HeardBefore, take_over
     from nova_ha.recovery.recover import recover_all
+    from nova_ha.run_folder import this_agent
 
     with log_to_the_journal():
         try:
-            with turn(f"{store.node_name()} {os.environ.get('CONSUL_HTTP_ADDR', '')}") as ours:
+            agent = this_agent(store.node_name())
+            with turn(agent) as ours:
                 if ours:
-                    recover_all(clients_of_this_agent())
+                    clients = clients_of_this_agent()
+                    take_over(agent, clients)
+                    clients.keep = HeardBefore(agent, DRIVER).keep
+                    recover_all(clients)
         except HAError as error:
             log.error("step=driver ended early: %s", error)
             raise

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
+
+from nova_ha.run_folder import file_name, run_folder
 
 log = logging.getLogger(__name__)
 
-VARIABLE = "NOVA_HA_RUN"
-ROOTS_FOLDER = "/run/nova-ha"
 # A driver that was stopped, or hangs, keeps the file locked and loses its session: by then another one may go on.
 LONGEST_WAIT_S = 120.0
 PAUSE_S = 0.2
@@ -31,9 +28,9 @@ def turn(agent: str) -> Iterator[bool]:
     """
     with ExitStack() as held:
         try:
-            folder = _folder()
-            waiting = held.enter_context((folder / f"{_named(agent)}.waits").open("w"))
-            working = held.enter_context((folder / f"{_named(agent)}.works").open("w"))
+            folder = run_folder()
+            waiting = held.enter_context((folder / f"{file_name(agent)}.waits").open("w"))
+            working = held.enter_context((folder / f"{file_name(agent)}.works").open("w"))
         except OSError as error:
             log.warning("step=turn no file to lock: %s", error)
             yield True
@@ -61,18 +58,3 @@ def _taken(descriptor: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _folder() -> Path:
-    """Return a folder that nobody else may write to. Raises OSError."""
-    ours = f"{tempfile.gettempdir()}/nova-ha-{os.getuid()}"
-    folder = Path(os.environ.get(VARIABLE) or (ROOTS_FOLDER if os.getuid() == 0 else ours))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if folder.is_symlink() or found.st_uid != os.getuid() or found.st_mode & 0o022:
-        raise PermissionError(f"{folder} is not ours alone")
-    return folder
-
-
-def _named(agent: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-." else "_" for letter in agent)

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from _pytest.junitxml import xml_key
+from hypothesis import settings
 from nova_ha.errors import HAError
 from nova_ha.sandbox.processes import LEADS_OUT
 from nova_ha.sandbox.provide import consul_version, find_consul
 
+pytest_plugins = ["kit.lanes"]
 pytest.register_assert_rewrite("kit")
+
+# How long an example takes is no matter of a test, beside whole clouds least of all.
+settings.register_profile("unhurried", settings(), deadline=None)
+settings.load_profile("unhurried")
 
 # Whoever runs the tests may be an operator at work: no test may meet their Consul, their OpenStack or their pager.
 for name in [name for name in os.environ if name.startswith(LEADS_OUT)]:
@@ -45,7 +52,7 @@ def pytest_report_header() -> str:
     return f"consul: {which_consul()}"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def recorded(record_testsuite_property: Callable[[str, object], None]) -> None:
-    """The report in a file says it too."""
-    record_testsuite_property("consul", which_consul())
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The report in a file says it too; only the process that writes it has one."""
+    if report := session.config.stash.get(xml_key, None):
+        report.add_global_property("consul", which_consul())

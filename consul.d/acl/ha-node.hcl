@@ -17,6 +17,7 @@ session_prefix "" { policy = "write" }
 # The policy is the operator's: read only. `list` is `read` and, where the servers have acl.enable_key_list_policy on,
 # what it takes to read all keys under a prefix; `write` is both.
 key_prefix "ha_cluster/" { policy = "list" }
+# Nobody here writes config/nova_host of a compute node, the operator's word; but Consul's rules know prefixes only.
 key_prefix "ha_cluster/compute_nodes/" { policy = "write" }
 key_prefix "ha_cluster/ha_nodes/" { policy = "write" }
 key_prefix "ha_cluster/incidents/" { policy = "write" }

@@ -1,3 +1,3 @@
 """Compute-host high availability for OpenStack Nova, driven by Consul."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -13,6 +13,7 @@ from nova_ha.printable import printable
 
 FORMAT = "%(asctime)s nova-ha[%(process)d] %(levelname)s %(message)s"
 SYSLOG = "/dev/log"
+LOG_MODE = 0o640
 
 
 class OneLine(logging.Formatter):
@@ -47,6 +48,8 @@ def _handlers() -> list[logging.Handler]:
         if Path(SYSLOG).is_socket():
             found.append(logging.handlers.SysLogHandler(SYSLOG))
         if path := os.environ.get("NOVA_HA_LOG"):
+            # Not by the umask: it names hosts, addresses and people.
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, LOG_MODE))
             found.append(logging.FileHandler(path))
     except OSError:
         pass

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import pytest
-from nova_ha.compute import Compute, MigrationStatus, ServerID, VMState
+from nova_ha.compute import Compute, ServerID
 from nova_ha.compute import client as connection_module
 from nova_ha.compute import nova as nova_module
+from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaError
 
 from kit.clouds.contract_cloud import ContractCloud, Failed, evacuations_of, server, service, until

@@ -16,7 +16,7 @@ from kit.stack.pace import Pace, pace_of, plain_loop
 from kit.stack.tidy import tidy
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
-from nova_ha.compute import MigrationStatus, VMState
+from nova_ha.compute.states import MigrationStatus, VMState
 
 # How many servers a host has whose recovery is measured, one run for each; `make bench-openstack` asks for more.
 SIZES = [int(word) for word in os.environ.get("NOVA_HA_OPENSTACK_SERVERS", "5 20").split()]

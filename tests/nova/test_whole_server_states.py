@@ -10,7 +10,8 @@ from kit.clouds.real_cloud import RealCloud
 from kit.machines.machine import RealMachine
 from kit.stack import client, hosts
 from nova_ha.cluster.incident import Incident, ServerProgress, ServerState
-from nova_ha.compute import Server, VMState
+from nova_ha.compute import Server
+from nova_ha.compute.states import VMState
 
 FOR_EVER_S = 3600.0
 
@@ -44,6 +45,8 @@ ROWS = {
     "soft-deleted": Row(VMState.SOFT_DELETED, ServerState.SKIPPED, "is deleted", VMState.SOFT_DELETED),
     "stopping": Row(VMState.ACTIVE, ServerState.EVACUATED, "", VMState.ACTIVE, runs=True, task="powering-off"),
     "rebooting": Row(VMState.ACTIVE, ServerState.EVACUATED, "", VMState.ACTIVE, runs=True, task="rebooting_hard"),
+    # Its message waits for the dead host: named at the end, with the queue to purge.
+    "starting": Row(VMState.STOPPED, ServerState.EVACUATED, "", VMState.STOPPED, task="powering-on"),
     "deleting": Row(VMState.ACTIVE, ServerState.SKIPPED, "is being deleted", VMState.ACTIVE, task="deleting"),
     "soft-deleting": Row(VMState.ACTIVE, ServerState.SKIPPED, "is being del", VMState.ACTIVE, task="soft-deleting"),
 }
@@ -92,6 +95,7 @@ def put_into_states(whole: RealCloud, servers: Mapping[str, str]) -> None:
     """Bring those servers that booted on the host into their states."""
     actions: Mapping[str, Callable[[str], object]] = {
         "stopped": client.nova().servers.stop,
+        "starting": client.nova().servers.stop,
         "error": client.nova().servers.reset_state,
         "paused": client.nova().servers.pause,
         "suspended": client.nova().servers.suspend,
@@ -110,6 +114,7 @@ def begin_tasks(servers: Mapping[str, str]) -> None:
     """Let their owners begin with servers what only their host could end, which does not answer any more."""
     nova = client.nova()
     nova.servers.stop(servers["stopping"])
+    nova.servers.start(servers["starting"])
     nova.servers.reboot(servers["rebooting"], reboot_type="HARD")
     nova.servers.force_delete(servers["deleting"])
     nova.servers.delete(servers["soft-deleting"])
@@ -161,4 +166,7 @@ def test_after_that_the_audit_names_what_was_left_and_nothing_is_open(recovered:
     told = "\n".join(step.what for step in recovered.incident.steps)
     for name in ("resized", "building", "deleting", "soft-deleting"):
         assert f"{recovered.server(name).name} is still on {recovered.host.name}" in told
+    host = recovered.host.name
+    assert f"before nova-compute starts on {host}: `rabbitmqctl purge_queue compute.{host}`" in told
+    assert f"{recovered.server('starting').name} (powering-on)" in told
     recovered.cloud.audit_nova(recovered.host)

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from soak.audit import Violation
 from soak.cloud import SoakCloud
-from soak.course import Course
 from soak.draw import rounds
-from soak.judge import Violation
+from soak.rounds import RoundRun
 from soak.story import Story
-from soak.tally import Tally
+from soak.summary import Summary
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,42 +34,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(number, _leave)
     signal.signal(signal.SIGALRM, _hangs)
     signal.alarm(int(60 * options.minutes) + LAST_ROUND_S)
-    story, tally = Story(FOLDER / f"{options.seed}.log"), Tally(options.seed)
+    story, summary = Story(FOLDER / f"{options.seed}.log"), Summary(options.seed)
     story.tell(f"seed {options.seed}, {options.minutes:g} minutes; again: {_again(options)}")
     began = time.monotonic()
     try:
-        _soak(options, story, tally)
+        _soak(options, story, summary)
     finally:
-        print(f"\n{tally.table((time.monotonic() - began) / 60)}", flush=True)
-    if not tally.recoveries:
+        print(f"\n{summary.table((time.monotonic() - began) / 60)}", flush=True)
+    if not summary.recoveries:
         print("no recovery was completed: nothing was tested", file=sys.stderr)
-    return 0 if tally.recoveries and not tally.violations else 1
+    return 0 if summary.recoveries and not summary.violations else 1
 
 
-def _soak(options: argparse.Namespace, story: Story, tally: Tally) -> None:
+def _soak(options: argparse.Namespace, story: Story, summary: Summary) -> None:
     with SoakCloud() as cloud:
         cloud.seen_well(*cloud.machines.values())
-        course = Course(cloud, story, tally)
+        round_run = RoundRun(cloud, story, summary)
         until = time.monotonic() + 60 * options.minutes
         for drawn in rounds(options.seed, options.first):
             if time.monotonic() > until or drawn.number >= options.first + options.rounds:
                 return
             try:
-                course.run(drawn)
+                round_run.run(drawn)
             except Exception as error:
-                _violated(cloud, course, tally, error)
+                _violated(cloud, round_run, summary, error)
                 return
 
 
-def _violated(cloud: SoakCloud, course: Course, tally: Tally, error: Exception) -> None:
+def _violated(cloud: SoakCloud, round_run: RoundRun, summary: Summary, error: Exception) -> None:
     """Tell the story of the round, and keep what there is to see."""
-    tally.violations += 1
-    story, kept = course.story, FOLDER / f"{tally.seed}-round-{course.drawn.number}"
+    summary.violations += 1
+    story, kept = round_run.story, FOLDER / f"{summary.seed}-round-{round_run.drawn.number}"
     if not isinstance(error, Violation):
         story.tell("".join(traceback.format_exception(error)))
-    story.tell(f"VIOLATION in round {course.drawn.number} of seed {tally.seed}:\n{error}")
+    story.tell(f"VIOLATION in round {round_run.drawn.number} of seed {summary.seed}:\n{error}")
     cloud.keep(kept)
-    told = [cloud.story(cloud.machines[name]) for name in course.lookout.concerned]
+    told = [cloud.story(cloud.machines[name]) for name in round_run.monitor.concerned]
     (kept / "story").write_text("\n".join([*story.round_lines, *told, ""]))
     print("\n\n".join(told), flush=True)
     story.tell(f"all there is to see is in {kept}")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kit.machines.bmc import Fault as BMCFault
+from nova_ha.cluster.schema import compute_node
 
-from soak.plan import Strike
+from soak.plan import HOSTS, Strike
 from soak.site import Site
 
-OTHER_MACHINE = "0f" * 16
+OTHER_MACHINE = "3d9c1e57a04b4f7e9c2286d15be8f0a3"
+# What a vendor leaves in place of an identity.
+PLACEHOLDER = "03000200040005000006000700080009"
 
 
 def commands(fault: BMCFault, readings: BMCFault | None = None) -> Callable[[Site, Strike], bool]:
@@ -37,10 +40,33 @@ def take_bmc(site: Site, strike: Strike) -> bool:
     return True
 
 
-def swap_bmc(site: Site, strike: Strike) -> bool:
-    """Put another machine's BMC in its place."""
-    site.swap_bmc(strike.victim, OTHER_MACHINE)
-    return True
+def swap_bmc(guid: str) -> Callable[[Site, Strike], bool]:
+    """Put a BMC that shows this in its place."""
+
+    def act(site: Site, strike: Strike) -> bool:
+        site.swap_bmc(strike.victim, guid)
+        return True
+
+    return act
+
+
+def swap_keys(site: Site, strike: Strike) -> bool:
+    """Write the addresses of two hosts' BMCs down the wrong way round."""
+    ours, theirs = _addresses(site, strike)
+    return all(site.overwrite(key, value) for key, value in ((ours[0], theirs[1]), (theirs[0], ours[1])))
+
+
+def write_keys_again(site: Site, strike: Strike) -> None:
+    """Write them as they were."""
+    site.write_again(*(key for key, _ in _addresses(site, strike)))
+
+
+def _addresses(site: Site, strike: Strike) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    """Return the key and the true value of the host's, and of another one's."""
+    others = [name for name in HOSTS if name != strike.host]
+    names = (strike.host, others[strike.variant % len(others)])
+    ours, theirs = ((compute_node(name, "config/bmc/ip"), site.machine(name).bmc.host.encode()) for name in names)
+    return ours, theirs
 
 
 def mend_bmc(site: Site, strike: Strike) -> None:

@@ -11,12 +11,12 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from kit.audit import Trace, write_trace
+from kit.audit import Cluster, Trace, write_trace
 from kit.audit.trace import GuestRun, Migration, Output, Record
-from kit.clouds.divided import DividedCloud
-from kit.clouds.plan import WholePlan
+from kit.clouds.divided import DividedCloud, DividedMachine
+from kit.clouds.plan import WholePlan, overrides
 from kit.machines.machine import RealMachine
 from nova_ha.clock import SystemClock, from_stamp
 from nova_ha.cluster.schema import INCIDENTS_CLOSED
@@ -24,6 +24,8 @@ from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import delete
 from nova_ha.errors import ConsulError, HAError, NovaError
 from nova_ha.sandbox import control
+from nova_ha.sandbox.network import Network
+from nova_ha.sandbox.nova.state import Timing
 from nova_ha.sandbox.processes import find, signal_one
 
 from soak.plan import HA_NODES, HOSTS, ServerPlan
@@ -35,6 +37,9 @@ USUAL_SERVERS = 2
 LONG_AGO = timedelta(seconds=150)
 # A recovery's command line: from a watch, and by hand.
 RECOVERY = ("nova-ha-handle-recovery", "handle\0recovery")
+LOOK_OUT = "nova-ha-look-out"
+# What one step of a recovery may take beside hosts that fail otherwise, on a machine that is very busy.
+STEP_S = 90.0
 COMMANDS = "commands"
 VAST = {"name": "vast", "size": {"VCPU": 100_000}}
 
@@ -45,6 +50,7 @@ PLAN = WholePlan(
     consul_servers=3,
     timer_s=10,
     bmc_s=60,
+    timing=Timing(),  # the field's
     policy={
         # The shortest that are allowed, so that one round does not count against the next for long.
         "monitor/window": "60",
@@ -55,6 +61,12 @@ PLAN = WholePlan(
         "monitor/max_failed": "4",
     },
 )
+
+
+class SoakMachine(DividedMachine):
+    """A host whose sshd drops logins as OpenSSH does where nobody has changed it."""
+
+    sshd_settings: ClassVar[Mapping[str, str]] = {"MaxStartups": "10:30:100"}
 
 
 class SoakCloud(DividedCloud):
@@ -70,6 +82,14 @@ class SoakCloud(DividedCloud):
         super().__enter__()
         control.tell(self.openstack.url, "flavors", VAST)
         return self
+
+    def new_machine(self, name: str, number: int, network: Network) -> RealMachine:
+        return SoakMachine(self.wires, name, number, network, self.openstack.url, self.directory)
+
+    def facts(self) -> Cluster:
+        """Return them; every fault is recorded, with its reach."""
+        known = super().facts()
+        return replace(known, step_s=STEP_S, sources=known.sources | {"faults"})
 
     # --- where things are done
 
@@ -124,15 +144,34 @@ class SoakCloud(DividedCloud):
 
     def drivers(self, ha_node: str) -> Sequence[int]:
         """Return the process ids of all recoveries, whoever has started them, that work as this HA node."""
+        return self._of(ha_node, *RECOVERY)
+
+    def _of(self, ha_node: str, *words: str) -> Sequence[int]:
         address = f"CONSUL_HTTP_ADDR={self.agent(ha_node).http_address}".encode()
-        found = [number for word in RECOVERY for number in find(self.directory, word)]
+        found = [number for word in words for number in find(self.directory, word)]
         return [number for number in found if address in _environ(number)]
 
     def signal_drivers(self, ha_node: str, what: signal.Signals) -> int:
         """Send a signal to the HA node's recoveries; return how many there were."""
         return sum(signal_one(number, self.directory, what) for number in self.drivers(ha_node))
 
+    def signal_look_outs(self, ha_node: str, what: signal.Signals) -> int:
+        """Send a signal to the HA node's look-out; return how many there were."""
+        return sum(signal_one(number, self.directory, what) for number in self._of(ha_node, LOOK_OUT))
+
+    def set_interval(self, ha_node: str, seconds: int) -> None:
+        """Let an observer sweep at another interval from now on, as an operator who reloads its agent."""
+        file = self.agent(ha_node).directory / "sandbox.json"
+        settings = json.loads(file.read_text())
+        file.write_text(json.dumps({**settings, **overrides(replace(self.plan, interval_s=seconds))}))
+        with suppress(ConsulError):  # one that does not run reads the file when it starts
+            self.agent(ha_node).ask("/v1/agent/reload", method="PUT", token=self.consul.management_token)
+
     # --- servers
+
+    def lodge(self, machine: RealMachine, server: str) -> None:
+        """Count a server that is elsewhere among the host's, so that it goes with them."""
+        self._servers[machine.name].append(server)
 
     def fill(self, machine: RealMachine, more: Sequence[ServerPlan] = ()) -> None:
         """Give a host its usual servers where it has none, and these."""

@@ -1,4 +1,4 @@
-"""Drivers, HA nodes and Consul's servers that are killed, or stand still."""
+"""Drivers, look-outs, HA nodes and Consul's servers that are killed, or stand still."""
 
 from __future__ import annotations
 
@@ -23,6 +23,21 @@ def stop_driver(site: Site, strike: Strike) -> bool:
 def continue_driver(site: Site, strike: Strike) -> None:
     """Let them go on."""
     site.cloud.signal_drivers(site.ha_node(strike), signal.SIGCONT)
+
+
+def kill_look_out(site: Site, strike: Strike) -> bool:
+    """Kill the HA node's look-out."""
+    return site.cloud.signal_look_outs(strike.target, signal.SIGKILL) > 0
+
+
+def stop_look_out(site: Site, strike: Strike) -> bool:
+    """Stop it in its tracks."""
+    return site.cloud.signal_look_outs(strike.target, signal.SIGSTOP) > 0
+
+
+def continue_look_out(site: Site, strike: Strike) -> None:
+    """Let it go on."""
+    site.cloud.signal_look_outs(strike.target, signal.SIGCONT)
 
 
 def kill_agent(site: Site, strike: Strike) -> bool:

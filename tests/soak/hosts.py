@@ -14,6 +14,14 @@ def hang(site: Site, strike: Strike) -> bool:
     return True
 
 
+def hang_over_disk(site: Site, strike: Strike) -> bool:
+    """Let the host hang over its disk: its sshd greets, and its own logins fill it up."""
+    if not site.lives(strike.victim):
+        return False
+    site.hang_over_disk(strike.victim)
+    return True
+
+
 def hang_all(site: Site, strike: Strike) -> bool:
     """Let all hosts hang."""
     site.hang(*HOSTS)

@@ -49,6 +49,17 @@ def forget_tokens(site: Site, strike: Strike) -> bool:
     return True
 
 
+def take_bus(site: Site, strike: Strike) -> bool:
+    """Take Nova's message bus away."""
+    site.cloud.openstack.run_bus(False)
+    return True
+
+
+def return_bus(site: Site, strike: Strike) -> None:
+    """Give it back; what waited in it comes at once, so that no host looks silent beside others that report."""
+    site.cloud.openstack.run_bus(True)
+
+
 def fail_spawn(site: Site, strike: Strike) -> bool:
     """For one of the host's servers wherever it goes, or for all of them on the HA node that recovers it."""
     servers = site.cloud.servers_of(site.machine(strike.victim))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from soak.kinds import FAILURES, Area, Kind
+from soak.kinds import FAILURES, PLAIN, Area, Kind
 from soak.plan import Strike
 
 
@@ -22,15 +22,21 @@ def may_stand(strike: Strike, others: Sequence[Strike]) -> bool:
 
 def _excludes(other: Strike, strike: Strike) -> bool:
     one_of_them = other.kind.area is strike.kind.area and strike.kind.area in (Area.CONTROL, Area.DRIVER)
-    out_of_sight = other.kind is Kind.HOST_UNSEEN and other.victim == strike.host
+    lives = other.kind is Kind.HOST_UNSEEN or other.kind.area is Area.LIVING
+    out_of_sight = lives and other.victim == strike.host
     return other.kind is strike.kind or one_of_them or out_of_sight
 
 
 def _bmc(strike: Strike, others: Sequence[Strike]) -> bool:
     """A BMC has one fault, and none where its host comes back or has lost its power with it."""
     taken = any(other.host == strike.host and other.kind.area is Area.BMC for other in others)
-    hosts_power = _failure(strike, others) in (Kind.HOST_HANGS, Kind.HOST_OFF)
+    hosts_power = _failure(strike, others) in PLAIN
     return hosts_power and not taken and not _has(Kind.HOST_RETURNS, strike, others)
+
+
+def _living_bmc(strike: Strike, others: Sequence[Strike]) -> bool:
+    """It has its fault only before a host that has its power, and that no operator calls dark."""
+    return _failure(strike, others) in (Kind.HOST_HANGS, Kind.HOST_DISK_HANGS) and _bmc(strike, others)
 
 
 def _lying_bmc(strike: Strike, others: Sequence[Strike]) -> bool:
@@ -41,8 +47,9 @@ def _lying_bmc(strike: Strike, others: Sequence[Strike]) -> bool:
 def _returning(strike: Strike, others: Sequence[Strike]) -> bool:
     """A host comes back only where nobody has said that it stays off, and its BMC tells the truth."""
     broken = any(other.host == strike.host and other.kind.area is Area.BMC for other in others)
-    may = _failure(strike, others) in (Kind.HOST_HANGS, Kind.HOST_OFF)
-    return may and not broken and not _has(Kind.CONFIRMED_OFF, strike, others)
+    may = _failure(strike, others) in PLAIN
+    moving = any(other.host == strike.host and other.kind.area is Area.SUPPLY for other in others)
+    return may and not broken and not moving and not _has(Kind.CONFIRMED_OFF, strike, others)
 
 
 def _vouching(strike: Strike, others: Sequence[Strike]) -> bool:
@@ -56,7 +63,17 @@ def _unseen(strike: Strike, others: Sequence[Strike]) -> bool:
     return not any(other.victim == strike.victim for other in others)
 
 
+def _supply(strike: Strike, others: Sequence[Strike]) -> bool:
+    """One thing at a time about the servers of a host, which stays away."""
+    taken = any(other.host == strike.host and other.kind.area is Area.SUPPLY for other in others)
+    return not taken and not _has(Kind.HOST_RETURNS, strike, others)
+
+
 RULES: dict[Kind, Callable[[Strike, Sequence[Strike]], bool]] = {
+    **{kind: _unseen for kind in Kind if kind.area is Area.LIVING},
+    **{kind: _supply for kind in Kind if kind.area is Area.SUPPLY},
+    Kind.BMC_CYCLES: _living_bmc,
+    Kind.BMC_RESTARTS: _living_bmc,
     Kind.BMC_LIES: _lying_bmc,
     Kind.HOST_RETURNS: _returning,
     Kind.CONFIRMED_OFF: _vouching,

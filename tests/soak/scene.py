@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nova_ha.clock import SystemClock
-from nova_ha.cluster.gate import Closed, Gate
+from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.past import Past
@@ -45,7 +45,12 @@ class Seen:
     @property
     def refused_by(self) -> Gate | None:
         """The gate that stops it: its incident's, or the one that keeps the monitor from setting it failed."""
-        return self.asks_at or (self.held_at.gate if self.held_at else None)
+        return self.asks_at or (self.held_at.gate if self.held_at and not self.being_watched else None)
+
+    @property
+    def being_watched(self) -> bool:
+        """True while the monitor holds it for some seconds: look-outs see whether its nova-compute reports."""
+        return self.held_at is not None and self.held_at.cause is Cause.BEING_WATCHED
 
     @property
     def finished(self) -> bool:
@@ -58,7 +63,7 @@ class Seen:
         """True where nothing more happens by itself: finished, asking, held by the monitor, or well."""
         if self.incident is not None or self.node.failed:
             return self.finished or self.asks_at is not None
-        return self.held_at is not None or self.untouched
+        return self.refused_by is not None or self.untouched
 
     @property
     def untouched(self) -> bool:

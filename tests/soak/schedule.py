@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from soak.faults import FAULTS
-from soak.kinds import FAILURES, Kind
+from soak.faults import FAULTS, reach
+from soak.kinds import FAILURES, Area, Kind
 from soak.plan import HOSTS, Moment, Round, Strike
 from soak.site import Site
 from soak.story import Story
-from soak.tally import Tally
+from soak.summary import Summary
 
 
 class Schedule:
     """The strikes of one round. `changed_at` is when one of them struck or ended last, by the monotonic clock."""
 
-    def __init__(self, drawn: Round, site: Site, story: Story, tally: Tally) -> None:
-        self._site, self._story, self._tally = site, story, tally
+    def __init__(self, drawn: Round, site: Site, story: Story, summary: Summary) -> None:
+        self._site, self._story, self._summary = site, story, summary
         self._pending = sorted(drawn.strikes, key=lambda strike: strike.when)
         self._due: dict[Strike, float] = {}
         self._ends: dict[Strike, float] = {}
         self._reached: dict[str, Moment] = {}
         self._recorded: dict[Strike, int] = {}
+        self._struck_at: dict[Strike, float] = {}
         self.changed_at = time.monotonic()
+        # Hosts that live though their logins fail, by what ails them.
+        self.living: dict[str, Strike] = {}
         # Hosts that have failed; those of them that may be fenced; hosts and HA nodes that have lost their power.
         self.failed: set[str] = set()
         self.meant: set[str] = set()
@@ -35,6 +38,15 @@ class Schedule:
         coming = any(strike in self._due for strike in self._pending)
         return coming or any(strike.lasts_s for strike in self._ends)
 
+    @property
+    def in_force(self) -> Sequence[Strike]:
+        """Return what has struck, and has not ended."""
+        return list(self._ends)
+
+    def struck_for_s(self, strike: Strike) -> float:
+        """Return how long ago it has struck."""
+        return time.monotonic() - self._struck_at[strike]
+
     def reach(self, moments: Mapping[str, Moment]) -> None:
         """Take note of how far the hosts have come; what a host has reached it does not lose."""
         for host, moment in moments.items():
@@ -45,6 +57,8 @@ class Schedule:
         now = time.monotonic()
         for strike in [strike for strike, at in self._ends.items() if at <= now]:
             self._end(strike)
+        for strike in self._ends:
+            FAULTS[strike.kind].again(self._site, strike)
         for strike in list(self._pending):
             if strike not in self._due and self._reached.get(strike.host, Moment.WITH) >= strike.when:
                 self._due[strike] = now + strike.after_s
@@ -67,15 +81,18 @@ class Schedule:
             self._miss(strike, "nothing was left to strike")
             return
         self._story.tell(f"FAULT {strike.kind.words} ({self._struck(strike)})")
-        self._tally.struck[strike.kind] += 1
+        self._summary.struck[strike.kind] += 1
+        self._struck_at[strike] = self.changed_at
         self._ends[strike] = self.changed_at + strike.lasts_s if strike.lasts_s else float("inf")
-        self._recorded[strike] = self._site.record(*self._for_the_auditor(strike))
+        self._recorded[strike] = self._site.record(*self._for_the_auditor(strike), reach(strike.kind))
         self._remember(strike)
 
     def _remember(self, strike: Strike) -> None:
         if strike.kind in FAILURES:
             self.failed.add(strike.victim)
             self.meant.add(strike.victim)
+        if strike.kind.area is Area.LIVING:
+            self.living[strike.victim] = strike
         if strike.kind is Kind.ALL_SILENT:
             self.failed |= set(HOSTS)
         if strike.kind is Kind.APPROVED:
@@ -100,4 +117,4 @@ class Schedule:
 
     def _miss(self, strike: Strike, why: str) -> None:
         self._story.tell(f"missed: {strike.kind.words} ({strike.victim}), {why}")
-        self._tally.missed += 1
+        self._summary.missed += 1

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from kit.machines.machine import RealMachine
 from kit.machines.power_button import LIFE, SSHD_PROCESS
-from nova_ha.consul.transaction import put
+from nova_ha.consul.transaction import delete, put
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
 
 from soak.cloud import SoakCloud
-from soak.desk import Desk
+from soak.operator import Operator
 from soak.plan import HA_NODES, ITS_DRIVER, Strike
 from soak.scene import Seen
 
 WOKEN = "woken"
+# What sshd opens for a login, once it has greeted.
+OPENED_AT_LOGIN = ("/etc/shadow", "/etc/passwd")
 # While it pretends, it wakes the host before it says that it is off: a host that stayed silent nobody could tell.
 _WAKING_CHASSIS = """#!/bin/sh
 if [ "$2 $4" = "set 0" ] && [ -x "$1/wake" ] && grep -q pretends "$1/fault-set"; then "$1/wake"; fi
@@ -27,15 +29,15 @@ exec "$1/chassis.shipped" "$@"
 class Site:
     """What the soak does to the machines, and remembers of that."""
 
-    def __init__(self, cloud: SoakCloud, desk: Desk) -> None:
+    def __init__(self, cloud: SoakCloud, operator: Operator) -> None:
         self.cloud = cloud
-        self.desk = desk
+        self.operator = operator
         self.seen: Mapping[str, Seen] = {}
         self.dark_ha_nodes: set[str] = set()
         self._hung: set[str] = set()
         self._guids = {name: machine.bmc.guid for name, machine in cloud.machines.items()}
         self._struck: dict[Strike, str] = {}
-        self._written: dict[str, bytes] = {}
+        self._written: dict[str, bytes | None] = {}
 
     def machine(self, name: str) -> RealMachine:
         """Return a compute host."""
@@ -43,10 +45,10 @@ class Site:
 
     # --- what the auditor is told
 
-    def record(self, fault: str, subject: str) -> int:
+    def record(self, fault: str, subject: str, reach: str) -> int:
         """Note that a fault is in force from now on; return what `record_end` takes."""
         assert self.cloud.recorder
-        return self.cloud.recorder.begin(fault, subject)
+        return self.cloud.recorder.begin(fault, subject, reach)
 
     def record_end(self, number: int) -> None:
         """Note that it has ended."""
@@ -58,8 +60,8 @@ class Site:
     def overwrite(self, key: str, value: bytes) -> bool:
         """Write a key as somebody would by hand; False where Consul is away."""
         try:
-            if entry := self.cloud.looking().get(key):
-                self._written.setdefault(key, entry.value)
+            entry = self.cloud.looking().get(key)
+            self._written.setdefault(key, entry.value if entry else None)
             self.cloud.looking().commit([put(key, value)])
         except (ConsulError, OutcomeUnknown):
             return False
@@ -68,8 +70,14 @@ class Site:
     def write_again(self, *keys: str) -> None:
         """Write keys, or all, as they were before `overwrite`. What cannot be written now is for the next time."""
         for key in keys or list(self._written):
-            if key in self._written and self.overwrite(key, self._written[key]):
+            if key in self._written and self._restore(key, self._written[key]):
                 del self._written[key]
+
+    def _restore(self, key: str, value: bytes | None) -> bool:
+        with suppress(ConsulError, OutcomeUnknown):
+            self.cloud.looking().commit([delete(key) if value is None else put(key, value)])
+            return True
+        return False
 
     # --- HA nodes
 
@@ -103,6 +111,11 @@ class Site:
         for name in names:
             self.machine(name).hang()
             self._hung.add(name)
+
+    def hang_over_disk(self, name: str) -> None:
+        """Let a host hang over its disk that lives."""
+        self.machine(name).hang_over_disk(OPENED_AT_LOGIN[0])
+        self._hung.add(name)
 
     def darken(self, name: str) -> None:
         """Take the power of a host, whatever it does."""
@@ -155,7 +168,7 @@ class Site:
         machine = self.machine(name)
         machine.bmc.break_commands(None)
         machine.bmc.break_readings(None)
-        for leaf in ("pretends", "wake"):
+        for leaf in ("pretends", "wake", "bitten"):
             (machine.bmc.folder / leaf).unlink(missing_ok=True)
         if machine.bmc.process.poll() is not None or machine.bmc.guid != self._guids[name]:
             machine.lose_bmc()

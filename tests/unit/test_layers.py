@@ -23,6 +23,8 @@ ALLOWED = {
     "limits": set(),
     "log": set(),
     "guard": set(),
+    "beside": set(),
+    "run_folder": set(),
     "consul": set(),
     "power": set(),
     "compute": set(),
@@ -37,8 +39,9 @@ ALLOWED = {
     "handlers": LOWER,
     "handlers.failures": LOWER | {"monitor", "handlers"},
     "handlers.recovery": LOWER | PARTS | {"handlers"},
+    "handlers.watching": LOWER | {"recovery", "handlers"},
 }
-BELOW_ALL = {"errors", "clock", "limits", "printable", "log", "guard"}
+BELOW_ALL = {"errors", "clock", "limits", "printable", "log", "guard", "beside", "run_folder"}
 
 
 def modules() -> list[str]:
@@ -79,8 +82,8 @@ def test_the_walk_finds_the_product() -> None:
     assert {"checks.ssh", "checks.cluster", "handlers.failures", "monitor.assess", "cluster.view", "errors"} <= set(
         modules()
     )
-    assert "monitor.counting" in {name.rpartition(".")[0] for name in imports("handlers.failures")}
-    assert "monitor.counting" in {name.rpartition(".")[0] for name in imports("checks.cluster")}
+    assert "monitor.writing" in {name.rpartition(".")[0] for name in imports("handlers.failures")}
+    assert "monitor.writing" in {name.rpartition(".")[0] for name in imports("checks.cluster")}
 
 
 @pytest.mark.parametrize("module", modules())
@@ -104,6 +107,7 @@ def test_the_checks_and_the_handlers_reach_the_other_part_through_no_neighbour(m
     parts = {name.partition(".")[0] for name in reached} & PARTS
     expected = {
         "handlers.recovery": {"recovery"},
+        "handlers.watching": {"recovery"},
         "handlers.failures": {"monitor"},
         "checks.cluster": {"monitor"},
     }

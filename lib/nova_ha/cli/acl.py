@@ -13,7 +13,7 @@ RULES = """\
 #   consul acl policy create -name {policy} -rules @-
 #   consul acl token create -description {node} -policy-name {policy}{identity}
 
-# It keeps its own runtime_config current, and can read or write nothing else.
+# It keeps its own runtime_config current, and can read or write nothing else: config/nova_host vouches for it.
 key "{key}" {{ policy = "write" }}
 """
 # Consul's node identities, and the names of its policies, know no dots.

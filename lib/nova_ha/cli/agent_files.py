@@ -66,6 +66,12 @@ def last_mention(merged: Sequence[Source], name: str) -> str | None:
     return found[-1] if found else None
 
 
+def mentions(merged: Sequence[Source], *names: str) -> bool:
+    """True where a source names one of these, in a block or outside, but in no comment."""
+    tokens = (found[0].strip('"').lower() for source in merged for found in _TOKEN.finditer(source.text))
+    return any(token in names for token in tokens)
+
+
 def given(text: str, setting: str) -> str | None:
     """Return the value that HCL or JSON gives to the setting, outside of all blocks; None where it gives none.
 

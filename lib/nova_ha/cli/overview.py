@@ -9,10 +9,10 @@ from typing import Any
 
 from nova_ha.cluster.node import HANode
 from nova_ha.cluster.schema import BMC_CHECK, SERVICE
-from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.cluster.view import ClusterView, read_view, with_left_behind
 from nova_ha.consul.store import Store
 from nova_ha.errors import ConsulError
-from nova_ha.probe.observation import NoData, Report
+from nova_ha.probe.observation import TOO_LATE, NoData, Report
 from nova_ha.probe.votes import Votes, read_votes
 
 
@@ -32,7 +32,7 @@ class Overview:
 
 def look(store: Store, now: datetime) -> Overview:
     """Read it all. Raises ConsulError where the KV store cannot be read."""
-    view = read_view(store)
+    view = with_left_behind(store, read_view(store))
     try:
         return Overview(view, read_votes(store, view), now, unfenceable=_unfenceable(store, view))
     except ConsulError as error:
@@ -46,7 +46,8 @@ def observing(votes: Votes | None, node: HANode) -> tuple[bool | None, str]:
     report = votes.reports.get(node.name, NoData("no report"))
     if isinstance(report, NoData):
         return False, f"no data ({report.why})"
-    return True, f"{report.swept} nodes every {report.interval_s} s"
+    words = f"{report.swept} nodes every {report.interval_s} s"
+    return True, f"{words}, but {TOO_LATE}" if report.too_late else words
 
 
 def _unfenceable(store: Store, view: ClusterView) -> Mapping[str, Mapping[str, str]]:

@@ -51,7 +51,8 @@ class Deviation:
 class Comparison:
     """What came of it. `found` has the agent's settings as it runs with them, `unknown` those that it does not tell.
 
-    `version`, `node_id` and `data_dir` are empty where they are not known.
+    `version`, `node_id` and `data_dir` are empty where they are not known. `forgets_tokens` says that tokens which
+    it was given by command are gone when it is restarted.
     """
 
     version: str = ""
@@ -59,6 +60,7 @@ class Comparison:
     data_dir: str = ""
     found: Mapping[str, str] = field(default_factory=dict)
     unknown: Sequence[str] = ()
+    forgets_tokens: bool = False
     deviations: Sequence[Deviation] = ()
 
     @property
@@ -177,8 +179,16 @@ def compare(said: object, checks: object = None) -> Comparison:
         data_dir=_text(config.get("DataDir")),
         found=found,
         unknown=tuple(unknown),
+        forgets_tokens=_forgets_tokens(config),
         deviations=tuple(deviations),
     )
+
+
+def _forgets_tokens(config: Mapping[str, Any]) -> bool:
+    """True where the agent has ACLs, and says that it does not keep tokens."""
+    # The second one since Consul 1.10 or so; both may be there.
+    kept = config.get("ACLEnableTokenPersistence", _mapping(config.get("ACLTokens")).get("EnablePersistence"))
+    return config.get("ACLsEnabled") is True and kept is False
 
 
 def seconds(value: object) -> float | None:

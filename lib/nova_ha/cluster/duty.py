@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod
+from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod, ServerState
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import FAILED, RECOVERED
+from nova_ha.cluster.schema import FAILED, NUMBER_FAILS, RECOVERED
 from nova_ha.cluster.view import ClusterView
+from nova_ha.cluster.waits import in_words
 
 
 class Duty(enum.Enum):
@@ -46,7 +47,7 @@ class Stage(enum.Enum):
     """What there is of an incident, as the table distinguishes it.
 
     PAST: none is open, but history has one; LEFT_BEHIND: the same, and servers of it failed; PAST_FAILURE: `failed`
-    was set after `recovered` was.
+    was set after `recovered` was. FAILS_ANEW: it waits, the host has answered, and the observers see it fail again.
     """
 
     NONE = "none"
@@ -56,6 +57,7 @@ class Stage(enum.Enum):
     OPEN = "open"
     WAITS = "waits"
     CAUSE_MAY_END = "cause-may-end"
+    FAILS_ANEW = "fails-anew"
     LET_PASS = "let-pass"
     UNREADABLE = "unreadable"
 
@@ -82,7 +84,7 @@ class Row:
 
 
 _NO_INCIDENT = frozenset({Stage.NONE, Stage.PAST, Stage.LEFT_BEHIND, Stage.PAST_FAILURE})
-_WAITING = frozenset({Stage.WAITS, Stage.CAUSE_MAY_END, Stage.LET_PASS})
+_WAITING = frozenset({Stage.WAITS, Stage.CAUSE_MAY_END, Stage.FAILS_ANEW, Stage.LET_PASS})
 _ANY_OPEN = _WAITING | {Stage.OPEN}
 
 # The first row that applies counts. docs/architecture.md, "Keys changed by hand", has it as a page.
@@ -111,6 +113,14 @@ TABLE: tuple[Row, ...] = (
     Row(
         True,
         True,
+        frozenset({Stage.FAILS_ANEW}),
+        False,
+        Duty.RESUME,
+        "it fails again, after it had answered: to be resumed",
+    ),
+    Row(
+        True,
+        True,
         frozenset({Stage.CAUSE_MAY_END}),
         False,
         Duty.TRY_AGAIN,
@@ -131,8 +141,7 @@ TABLE: tuple[Row, ...] = (
         frozenset({Stage.LEFT_BEHIND}),
         False,
         Duty.LEFT_BEHIND,
-        "recovered, but {left} of its servers failed: `nova-ha history {node}` names them, then "
-        "`nova-ha node retry {node}`",
+        "recovered, but {left}",
     ),
     Row(
         True,
@@ -183,7 +192,11 @@ def duty(view: ClusterView, node: str, now: datetime) -> Task:
     stage = _stage(view, found, now)
     held = bool(found.lock_session)
     row = next(row for row in TABLE if row.applies(found.failed, found.recovered, stage, held))
-    return Task(row.duty, row.words.format(**_facts(view, node)))
+    words = row.words.format(**_facts(view, node))
+    notes = ((ha_node.name, ha_node.waits) for ha_node in view.ha_nodes.values())
+    incident = view.incident(node)
+    waits = in_words(notes, node, incident.gate if incident else None) if row.duty.due else ""
+    return Task(row.duty, f"{words}: waits at {waits}" if waits else words)
 
 
 def duties(view: ClusterView, now: datetime) -> Mapping[str, Task]:
@@ -209,7 +222,25 @@ def _stage(view: ClusterView, node: ComputeNode, now: datetime) -> Stage:
         return Stage.OPEN
     if _let_pass(node, incident, now):
         return Stage.LET_PASS
-    return Stage.CAUSE_MAY_END if incident.gate and incident.gate.ends_by_itself else Stage.WAITS
+    if fails_anew(view, node):
+        return Stage.FAILS_ANEW
+    return Stage.CAUSE_MAY_END if incident.ends_by_itself else Stage.WAITS
+
+
+def fails_anew(view: ClusterView, node: ComputeNode) -> bool:
+    """True where its incident waits, and the observers have seen the host well, and fail as at first, since then.
+
+    Until the fence only: one that was well after it has shown that it lives, and that is for the operator.
+    The monitor counts a failed node again from the first interval on in which a quorum sees it well.
+    """
+    opened = view.incidents.get(node.name)
+    incident = opened.incident if opened else None
+    if opened is None or incident is None or incident.gate is None or not incident.gate.ends_by_failing:
+        return False
+    if not incident.before_the_fence:
+        return False
+    counted = node.number_fails >= view.policy.monitor_fail_threshold
+    return counted and node.index(NUMBER_FAILS) > opened.index
 
 
 def _stage_without_incident(view: ClusterView, node: ComputeNode) -> Stage:
@@ -238,9 +269,20 @@ def _problem(view: ClusterView, node: str) -> str:
     return "; ".join(map(str, view.all_problems_of(node)))
 
 
+def _left_words(node: str, left: Mapping[ServerState, int]) -> str:
+    failed, on_host = left.get(ServerState.FAILED, 0), left.get(ServerState.LEFT, 0)
+    named = f"`nova-ha history {node}` names them"
+    retry, rebuild = f"`nova-ha node retry {node}`", f"`nova-ha node rebuild-server {node} SERVER`"
+    if not on_host:
+        return f"{failed} of its servers failed: {named}, then {retry}"
+    of = "of its servers were left, their root disks are on it"
+    words = f"{on_host} {of}: {named}, then repair it, or {rebuild} for a new disk"
+    return f"{failed} of its servers failed, {retry} tries them again; {words}" if failed else words
+
+
 def _facts(view: ClusterView, node: str) -> dict[str, str]:
     incident = view.incident(node)
-    left = str(view.left_behind.get(node, 0))
+    left = _left_words(node, view.left_behind.get(node, {}))
     facts = {"node": node, "left": left, "problem": f"out of automatic action: {_problem(view, node)}"}
     if incident is None:
         return {**facts, "state": "", "driver": "", "reason": "", "gate": ""}

@@ -3,27 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from nova_ha.clock import from_stamp, to_stamp
-from nova_ha.cluster.gate import AnyGate, Gate, gate_named
+from nova_ha.cluster.gate import AnyGate, Cause, Gate, gate_named
+from nova_ha.cluster.nova_name import is_own_name, same_name
 from nova_ha.cluster.permit import Permit, lasting
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
+    IDENTITY,
+    IDENTITY_WORD,
     IN_USE,
     LEFT,
     LOCK,
     MAINTENANCE,
+    NOVA_HOST,
     NUMBER_FAILS,
     RECOVERED,
+    RUNTIME_CONFIG,
+    STORAGE,
+    WAITS,
+    WITNESS,
     HostName,
     check_name,
     compute_node,
     ha_node,
 )
+from nova_ha.cluster.waits import waits_from
+from nova_ha.cluster.witness import Testimony, testimonies_from
 from nova_ha.consul.transaction import Entry
 from nova_ha.consul.values import (
     MOST_LINE,
@@ -41,6 +52,7 @@ from nova_ha.consul.values import (
 )
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.drivers import DEFAULT_DRIVER, DRIVERS
+from nova_ha.power.identity import NONE_RECORDED
 
 T = TypeVar("T")
 
@@ -58,12 +70,17 @@ class SSHConfig:
 
 @dataclass(frozen=True)
 class RuntimeConfig:
-    """What a recovery needs to know of the node: `nova_host` above all. Unknown fields are ignored."""
+    """What a recovery needs to know of the node: `nova_host` above all. Unknown fields are ignored.
+
+    `system_uuid` is the machine's own UUID as its firmware shows it, empty where it could not be read. It is the
+    node's own word: it confirms the identity of its BMC, or warns, and opens nothing.
+    """
 
     nova_host: str
     hypervisor_hostname: str = ""
     instances_path: str = ""
     shared_instances: bool | None = None
+    system_uuid: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
 
     VERSION = 1
@@ -82,21 +99,21 @@ class RuntimeConfig:
             hypervisor_hostname=_field(value, "hypervisor_hostname", ""),
             instances_path=_field(value, "instances_path", ""),
             shared_instances=shared,
+            system_uuid=_field(value, "system_uuid", ""),
             versions={str(k): str(v) for k, v in versions.items()},
         )
 
     def to_kv(self) -> bytes:
         """Write it."""
-        return object_to(
-            {
-                "version": self.VERSION,
-                "nova_host": self.nova_host,
-                "hypervisor_hostname": self.hypervisor_hostname,
-                "instances_path": self.instances_path,
-                "shared_instances": self.shared_instances,
-                "versions": dict(self.versions),
-            }
-        )
+        value = {
+            "version": self.VERSION,
+            "nova_host": self.nova_host,
+            "hypervisor_hostname": self.hypervisor_hostname,
+            "instances_path": self.instances_path,
+            "shared_instances": self.shared_instances,
+            "versions": dict(self.versions),
+        }
+        return object_to({**value, "system_uuid": self.system_uuid} if self.system_uuid else value)
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,9 @@ class Maintenance:
 class Approval:
     """An operator lets the named gates pass, for one incident, until `until`.
 
-    `kept` is what others let pass before, each until its own end: `node retry` adds to what it finds.
+    `kept` is what others let pass before, each until its own end: `node retry` adds to what it finds. `rebuild` has
+    the ids of servers that may come back with a new disk, `rebuild_kept` those of words before, each until its end.
+    `bmc` is what was recorded for the node as its BMC by then: what passes without an identity is that one alone.
     """
 
     by: str
@@ -130,6 +149,9 @@ class Approval:
     until: datetime
     gates: tuple[AnyGate, ...]
     kept: tuple[Permit, ...] = ()
+    rebuild: tuple[str, ...] = ()
+    rebuild_kept: Mapping[str, datetime] = field(default_factory=dict)
+    bmc: str = ""
 
     @classmethod
     def from_kv(cls, raw: bytes) -> Approval:
@@ -138,24 +160,69 @@ class Approval:
         gates = value.get("gates")
         if not isinstance(gates, list) or not all(isinstance(gate, str) for gate in gates):
             raise BadValue("has no list of gates")
-        names = tuple(map(gate_named, gates))
-        return cls(_field(value, "by"), _field(value, "why", ""), _moment(value, "until"), names, _kept(value))
+        rebuild = value.get("rebuild", [])
+        if not isinstance(rebuild, list) or not all(isinstance(server, str) for server in rebuild):
+            raise BadValue("has no list of servers to rebuild")
+        names, by, why = tuple(map(gate_named, gates)), _field(value, "by"), _field(value, "why", "")
+        until = _moment(value, "until")
+        kept, rebuild_kept = _kept(value), _rebuild_kept(value)
+        return cls(by, why, until, names, kept, tuple(rebuild), rebuild_kept, _field(value, "bmc", ""))
 
     def to_kv(self) -> bytes:
         """Write it."""
         names = [gate.value for gate in self.gates]
         value = {"by": self.by, "why": self.why, "until": to_stamp(self.until), "gates": names}
-        kept = [permit.to_values() for permit in self.kept]
-        return object_to({**value, "permits": kept} if kept else value)
+        more = {
+            "permits": [permit.to_values() for permit in self.kept],
+            "rebuild": list(self.rebuild),
+            "rebuild_kept": {server: to_stamp(until) for server, until in self.rebuild_kept.items()},
+            "bmc": self.bmc,
+        }
+        return object_to({**value, **{name: items for name, items in more.items() if items}})
 
     @property
     def permits(self) -> tuple[Permit, ...]:
         """All that passes by it, each gate with its own end."""
-        return (*(Permit(gate, self.until, self.by, self.why) for gate in self.gates), *self.kept)
+        return (*(Permit(gate, self.until, self.by, self.why, self._bmc_of(gate)) for gate in self.gates), *self.kept)
+
+    def _bmc_of(self, gate: AnyGate) -> str:
+        return self.bmc if gate is Gate.NO_IDENTITY else ""
+
+    def about(self, bmc: FenceDevice | None) -> Approval:
+        """Return what of it is not about another BMC than the recorded one."""
+        gates = tuple(gate for gate in self.gates if Permit(gate, self.until, bmc=self.bmc).about(bmc))
+        return replace(self, gates=gates, kept=tuple(permit for permit in self.kept if permit.about(bmc)))
+
+    def to_rebuild(self, now: datetime) -> Mapping[str, datetime]:
+        """Return the servers that may come back with a new disk now, each until when."""
+        words = {**self.rebuild_kept, **dict.fromkeys(self.rebuild, self.until)}
+        return {server: until for server, until in words.items() if now < until}
 
     def lets_pass(self, gate: AnyGate, now: datetime) -> bool:
         """True while it lets the gate pass."""
         return lasting(self.permits, gate, now) is not None
+
+
+@dataclass(frozen=True)
+class IdentityWord:
+    """An operator says that the BMC is the node's own, though it has no identity to compare. It stands for good."""
+
+    by: str
+    why: str
+    at: datetime
+
+    @classmethod
+    def from_kv(cls, raw: bytes) -> IdentityWord:
+        """Read `config/bmc/identity_word`. Raises BadValue."""
+        value = object_from(raw)
+        return cls(_field(value, "by"), _field(value, "why"), _moment(value, "at"))
+
+    def to_kv(self) -> bytes:
+        """Write it."""
+        return object_to({"by": self.by, "why": self.why, "at": to_stamp(self.at)})
+
+    def __str__(self) -> str:
+        return f"{self.by}'s word of {self.at:%Y-%m-%d}: {self.why}"
 
 
 @dataclass(frozen=True)
@@ -183,6 +250,9 @@ class ComputeNode:
 
     `indexes` has the ModifyIndex of each of its keys by its leaf (`status/failed`), for CAS; an absent key is 0.
     `incomplete_bmc` is never connected to: it only claims its address and identity, which no other node may have.
+    `identity_word` stands where no identity of the BMC is recorded, but `none`.
+    `runtime` is what its own agent says, `nova_word` Nova's name of it by the operator's word. `rivals` are other
+    nodes that the name in `runtime` may mean, where there is no such word.
     """
 
     name: HostName
@@ -193,9 +263,13 @@ class ComputeNode:
     left: bool = False
     bmc: FenceDevice | None = None
     incomplete_bmc: FenceDevice | None = field(default=None, repr=False)
+    identity_word: IdentityWord | None = None
     runtime: RuntimeConfig | None = None
+    nova_word: str | None = None
+    rivals: tuple[str, ...] = ()
     maintenance: Maintenance | None = None
     approval: Approval | None = None
+    local_storage: bool = False
     lock_session: str = ""
     problems: tuple[Problem, ...] = ()
     indexes: Mapping[str, int] = field(default_factory=dict)
@@ -209,9 +283,26 @@ class ComputeNode:
         return compute_node(self.name, leaf)
 
     @property
+    def counted_anew(self) -> bool:
+        """True where it was counted since it was set failed: a quorum has seen it well in between."""
+        return self.failed and self.index(NUMBER_FAILS) > self.index(FAILED)
+
+    @property
     def nova_host(self) -> str | None:
-        """Nova's name of the node, or None where runtime_config does not say it."""
-        return self.runtime.nova_host if self.runtime else None
+        """Nova's name of the node, or None where there is none that may be believed."""
+        return None if self.runtime is None or self.name_doubt else self.nova_word or self.runtime.nova_host
+
+    @property
+    def name_doubt(self) -> Cause | None:
+        """Why what its runtime_config says is not believed."""
+        if self.runtime is None:
+            return Cause.NAME_MISSING
+        said = self.runtime.nova_host
+        if self.nova_word is not None:
+            return None if same_name(self.nova_word, said) else Cause.NAME_DIFFERS
+        if not is_own_name(self.name, said):
+            return Cause.NAME_NOT_ITS_OWN
+        return Cause.NAME_OF_ANOTHER if self.rivals else None
 
     def maintained(self, now: datetime) -> bool:
         """True while the maintenance lasts."""
@@ -243,9 +334,12 @@ class ComputeNode:
             left=read(LEFT, flag_from, False),
             bmc=bmc,
             incomplete_bmc=incomplete,
-            runtime=read("internal/runtime_config", RuntimeConfig.from_kv, None),
+            identity_word=_standing(bmc, read(IDENTITY_WORD, IdentityWord.from_kv, None)),
+            runtime=read(RUNTIME_CONFIG, RuntimeConfig.from_kv, None),
+            nova_word=read(NOVA_HOST, line_from, None),
             maintenance=read(MAINTENANCE, Maintenance.from_kv, None),
-            approval=read(APPROVAL, Approval.from_kv, None),
+            approval=_about(bmc, read(APPROVAL, Approval.from_kv, None)),
+            local_storage=_local_storage(read),
             lock_session=read.session(LOCK),
             problems=read.all_problems(),
             indexes=read.indexes(),
@@ -254,12 +348,18 @@ class ComputeNode:
 
 @dataclass(frozen=True)
 class HANode:
-    """An HA node: an observer that votes, and a host that takes servers. `problems` as for compute nodes."""
+    """An HA node: an observer that votes, and a host that takes servers. `problems` as for compute nodes.
+
+    `testimonies` is what its look-out sees, by compute node; empty where none is at work.
+    """
 
     name: HostName
     nova_host: str
     in_use: bool = False
+    local_storage: bool = False
     lock_session: str = ""
+    waits: Mapping[str, str] = field(default_factory=dict)
+    testimonies: Mapping[str, Testimony] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     indexes: Mapping[str, int] = field(default_factory=dict)
 
@@ -279,12 +379,24 @@ class HANode:
             read.problems.append(bad)
         return cls(
             name=HostName(name),
-            nova_host=read("config/nova_host", line_from, name),
+            nova_host=read(NOVA_HOST, line_from, name),
             in_use=read(IN_USE, flag_from, False),
+            local_storage=_local_storage(read),
             lock_session=read.session(LOCK),
+            waits=read(WAITS, waits_from, {}),
+            testimonies=_testimonies(read.entries.get(WITNESS)),
             problems=read.all_problems(),
             indexes=read.indexes(),
         )
+
+
+def _testimonies(entry: Entry | None) -> Mapping[str, Testimony]:
+    """Return what a look-out at work says. One that cannot be read says nothing, and takes no HA node out."""
+    if entry is None or not entry.session:
+        return {}
+    with suppress(BadValue):
+        return testimonies_from(entry.value)
+    return {}
 
 
 class _Reader:
@@ -335,6 +447,20 @@ def _name_problem(key: str, name: str) -> Problem | None:
     return None
 
 
+def storage_from(raw: bytes) -> str:
+    """Read `config/storage`. Raises BadValue."""
+    word = line_from(raw)
+    if word != "local":
+        raise BadValue(f"is {shown(word)}, expected local, or no such key: then recovery/storage speaks for it")
+    return word
+
+
+def _local_storage(read: _Reader) -> bool:
+    """True where there is the key: one that cannot be read shares nothing, and is a problem too."""
+    read(STORAGE, storage_from, "local")
+    return STORAGE in read.entries
+
+
 def driver_from(raw: bytes) -> str:
     """Read `config/bmc/driver`. Raises BadValue."""
     word = line_from(raw).lower()
@@ -358,18 +484,28 @@ def _bmc_from(read: _Reader) -> tuple[FenceDevice | None, FenceDevice | None]:
     """Return the BMC, or what there is of it; ip, user or password missing is a problem, all three are none."""
     driver = read("config/bmc/driver", driver_from, DEFAULT_DRIVER)
     port = read("config/bmc/port", port_from, DRIVERS[driver].port)
-    identity = read("config/bmc/identity", line_from, None)
+    identity = read(IDENTITY, line_from, None)
     tls = read("config/bmc/tls", tls_from, "verify")
+    system = read("config/bmc/system", line_from, None)
     ip = read("config/bmc/ip", line_from, None)
     user = read("config/bmc/user", line_from, None)
     password = read("config/bmc/password", secret_from, None)
     if ip is not None and user is not None and password is not None:
-        return FenceDevice(driver, ip, port, user, password, tls, identity), None
+        return FenceDevice(driver, ip, port, user, password, tls, identity, system), None
     needed = ("config/bmc/ip", "config/bmc/user", "config/bmc/password")
     missing = [leaf for leaf in needed if leaf not in read.entries]
     if len(missing) < len(needed):
         read.problems.extend(Problem(read.prefix + leaf, "is missing") for leaf in missing)
-    return None, FenceDevice(driver, ip or "", port, "", "", identity=identity)
+    return None, FenceDevice(driver, ip or "", port, "", "", identity=identity, system=system)
+
+
+def _standing(bmc: FenceDevice | None, word: IdentityWord | None) -> IdentityWord | None:
+    """Return the word where it is about what is recorded: beside another identity it was left over."""
+    return word if bmc and (bmc.identity or "").casefold() == NONE_RECORDED else None
+
+
+def _about(bmc: FenceDevice | None, approval: Approval | None) -> Approval | None:
+    return approval.about(bmc) if approval else None
 
 
 def _kept(value: Mapping[str, Any]) -> tuple[Permit, ...]:
@@ -381,6 +517,13 @@ def _kept(value: Mapping[str, Any]) -> tuple[Permit, ...]:
     if permits is None:
         raise BadValue("has no list of permits")
     return permits
+
+
+def _rebuild_kept(value: Mapping[str, Any]) -> Mapping[str, datetime]:
+    found = value.get("rebuild_kept", {})
+    if not isinstance(found, dict):
+        raise BadValue("has in 'rebuild_kept' no servers with their times")
+    return {server: _moment(found, server) for server in found}
 
 
 def check_version(value: Mapping[str, Any], known: int) -> None:

@@ -9,20 +9,27 @@ from datetime import datetime
 from typing import Any
 
 from nova_ha.clock import from_stamp, to_stamp
-from nova_ha.cluster.gate import AnyGate, gate_named
+from nova_ha.cluster.gate import AnyGate, Gate, gate_named
+from nova_ha.power.device import FenceDevice
 
 
 @dataclass(frozen=True)
 class Permit:
     """An operator lets the gate pass until `until`.
 
-    That is None where a record names no end, as those of an older release do: such a permit has ended.
+    That is None where a record names no end, as those of an older release do: such a permit has ended. `bmc` is the
+    one that was recorded for the node then; a permit of no-identity is about that one alone.
     """
 
     gate: AnyGate
     until: datetime | None
     by: str = ""
     why: str = ""
+    bmc: str = ""
+
+    def about(self, bmc: FenceDevice | None) -> bool:
+        """True unless it was given for another BMC than this one, which is recorded now."""
+        return self.gate is not Gate.NO_IDENTITY or (bmc is not None and self.bmc == bmc.recorded)
 
     def lasts(self, now: datetime) -> bool:
         """True until it has ended."""
@@ -36,15 +43,15 @@ class Permit:
     def from_values(cls, value: Mapping[str, Any]) -> Permit:
         """Read it from its JSON object. Raises KeyError, TypeError, ValueError or AttributeError."""
         until = value.get("until")
-        texts = [value["gate"], value.get("by", ""), value.get("why", "")]
+        texts = [value["gate"], value.get("by", ""), value.get("why", ""), value.get("bmc", "")]
         if not all(isinstance(text, str) for text in [*texts, until or ""]):
             raise TypeError("a permit has a field that is no text")
-        return cls(gate_named(texts[0]), from_stamp(until) if until else None, texts[1], texts[2])
+        return cls(gate_named(texts[0]), from_stamp(until) if until else None, *texts[1:])
 
     def to_values(self) -> dict[str, Any]:
         """Return it as a JSON object; empty fields are left out, but its gate."""
         until = to_stamp(self.until) if self.until else ""
-        values = {"until": until, "by": self.by, "why": self.why}
+        values = {"until": until, "by": self.by, "why": self.why, "bmc": self.bmc}
         return {"gate": self.gate.value, **{name: text for name, text in values.items() if text}}
 
 

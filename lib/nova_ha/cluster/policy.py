@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,11 +56,32 @@ class Share:
     percent: bool
 
     def of(self, nodes: int) -> int:
-        """Return how many nodes that is; at least 2 of them where it is a percentage."""
-        return max(2, nodes * self.number // 100) if self.percent else self.number
+        """Return how many nodes that is; a percentage is at least 2 of them, and never all."""
+        if not self.percent:
+            return self.number
+        return min(max(2, nodes * self.number // 100), max(1, nodes - 1))
+
+    @property
+    def danger(self) -> str:
+        """Return why it protects from nothing, or an empty text."""
+        return "is 100%: all nodes failing together are a fault of ours; at most 99%" if self == ALL else ""
 
     def __str__(self) -> str:
         return f"{self.number}{'%' if self.percent else ''}"
+
+
+ALL = Share(100, percent=True)
+
+
+class Storage(enum.Enum):
+    """Whether the compute hosts share what root disks lie on. Unset is local, and is warned about."""
+
+    UNSET = "unset"
+    SHARED = "shared"
+    LOCAL = "local"
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -70,6 +92,7 @@ class Policy:
     monitor_quorum: Quorum = Quorum()
     monitor_max_failed: Share = Share(20, percent=True)
     monitor_window: int = 3600
+    monitor_witness: str = "hold"
     recovery_mode: str = "auto"
     recovery_limit: int = 2
     recovery_target: tuple[str, ...] = ("ha-node", "scheduler")
@@ -77,9 +100,12 @@ class Policy:
     recovery_server_timeout: int = 300
     recovery_attempts: int = 3
     recovery_only_tagged: str = ""
+    recovery_storage: Storage = Storage.UNSET
+    recovery_local_disk: str = "refuse"
     fence_timeout: int = 20
     fence_attempts: int = 3
     fence_confirmations: int = 2
+    fence_off_for: int = 15
     fence_repeat: str = "approve"
     nova_report_interval: int = 10
     session_ttl: int = 15
@@ -152,6 +178,13 @@ def _one_of(*words: str) -> Callable[[str], str]:
     return parse
 
 
+def _storage(text: str) -> Storage:
+    try:
+        return Storage(text)
+    except ValueError:
+        raise BadValue(f"is {shown(text)}, expected shared or local") from None
+
+
 def _quorum(text: str) -> Quorum:
     if text == "majority":
         return Quorum()
@@ -193,6 +226,11 @@ OPTIONS: Mapping[str, Option] = {
         Option("monitor/max_failed", _share, "more compute nodes failing together are taken for a fault of ours"),
         Option("monitor/window", _whole(60, 604800), "seconds in which failures are counted together"),
         Option(
+            "monitor/witness",
+            _one_of("hold", "ignore"),
+            "hold status/failed while the nova-compute of a host without SSH login reports to Nova, or ignore that",
+        ),
+        Option(
             "recovery/mode",
             _one_of("auto", "approve"),
             "auto, or approve: each incident waits for an operator",
@@ -203,9 +241,21 @@ OPTIONS: Mapping[str, Option] = {
         Option("recovery/server_timeout", _whole(30, 86400), "seconds for one server"),
         Option("recovery/attempts", _whole(1, 10), "tries for one server"),
         Option("recovery/only_tagged", _tag, "when set, only servers that carry this tag are recovered"),
+        Option(
+            "recovery/storage",
+            _storage,
+            "shared where all hosts see all root disks (NFS, CephFS, rbd), else local",
+        ),
+        Option(
+            "recovery/local_disk",
+            _one_of("refuse", "rebuild"),
+            "a server whose disk is on the dead host: refuse leaves it, rebuild makes a new disk from its image",
+        ),
         Option("fence/timeout", _whole(5, 600), "seconds per attempt to cut the power"),
         Option("fence/attempts", _whole(1, 20), "attempts to cut the power"),
         Option("fence/confirmations", _whole(2, 10), "consecutive OFF readings needed, 2 s apart"),
+        # More than 10: the off phase of a power cycle.
+        Option("fence/off_for", _whole(12, 300), "seconds of OFF without a break, where the command did not do it"),
         Option("fence/repeat", _one_of("approve", "auto"), "a second incident of a node within the window"),
         Option(
             "nova/report_interval",

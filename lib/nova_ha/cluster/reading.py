@@ -126,7 +126,8 @@ def with_approval(
 
 def permits_of(node: ComputeNode, incident: Incident | None) -> tuple[Permit, ...]:
     """Return all that operators let pass for the node, or did: its approval, and what its incident has taken."""
-    return (*(node.approval.permits if node.approval else ()), *(incident.permits if incident else ()))
+    taken = [permit for permit in incident.permits if permit.about(node.bmc)] if incident else []
+    return (*(node.approval.permits if node.approval else ()), *taken)
 
 
 SOMEBODY = "an operator"
@@ -176,11 +177,16 @@ def _compared(trouble: str, shown: str, recorded: str) -> str:
     return trouble or f"the BMC shows {shown or 'none'}, {words}"
 
 
-def _others_silent(silent: int, others: int, zone: str) -> str:
+def _nothing_recorded(recorded: str | None, shown: str | None) -> str:
+    none = "no identity of its BMC is recorded"
+    what = f"the recorded identity of its BMC is a placeholder, {recorded!r}" if recorded else none
+    return f"{what}: that it is the BMC of this host, nobody can tell" + (f"; it shows {shown}" if shown else "")
+
+
+def _others_silent(silent: int, others: int, zone: str, names: str) -> str:
     where = f" in zone {zone}" if zone else ""
-    return (
-        f"{silent} of {others} others{where} are silent too: message bus, database, or nova/report_interval is wrong"
-    )
+    why = "message bus, database, or nova/report_interval is wrong"
+    return f"{silent} of {others} others{where} are silent too: {why}; silent: {names}"
 
 
 def _aged(age_s: float | None) -> str:
@@ -223,26 +229,53 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     (Gate.NOVA_AWAY, _O): "{services} nova-compute services",
     (Gate.NOVA_AWAY, _C): "{trouble}",
     (Gate.NOVA_AWAY, Cause.OTHERS_SILENT): _others_silent,
+    (Gate.NOVA_AWAY, Cause.OTHERS_RETURN): (
+        "{late} of {others} others report again since a short while: its own report may still be on its way"
+    ),
     (
         Gate.NOVA_AWAY,
         Cause.NO_OTHERS,
     ): "no other nova-compute is up and enabled on a host that is well: whether it alone is silent, nobody can tell",
     (Gate.ANSWERS, _O): "SSH from {me}: {why}",
     (Gate.ANSWERS, Cause.CANNOT_TELL): "cannot tell from {me}: {why}",
+    (Gate.ANSWERS, Cause.FAILS_BRIEFLY): (
+        "it has been well since it was set failed, and fails for {agreed} of {threshold} intervals now"
+    ),
     (Gate.ANSWERS, Cause.SEEN_AGAIN): "the observers see it again: {votes}",
     (Gate.ANSWERS, Cause.ANSWERS_SSH): "it answers SSH from {me}: {why}",
     (Gate.BMC_UNREACHABLE, _O): power_words,
     (Gate.BMC_UNREACHABLE, _C): "{why}",
+    (Gate.SHARED_FIRST, _O): "{me} can bring back what any HA node can",
+    (Gate.SHARED_FIRST, _C): lambda me, disks, first, busy: (
+        f"{me} would leave {disks} of its servers behind, whose root disks it does not share: "
+        f"left to {', '.join(first)}" + (f", once the work on {', '.join(busy)} is done" if busy else "")
+    ),
     (Gate.OWN_HOST, _O): "it is another host than {me}",
     (Gate.OWN_HOST, _C): "{node} is the host that this handler runs on",
     (Gate.NO_TARGET, _O): lambda targets: ", ".join(name or "the scheduler's choice" for name in targets),
     (Gate.NO_TARGET, _C): "no nova-compute is up and enabled to take its servers",
-    (Gate.NOT_SILENT, _O): "its BMC reads {state}, and SSH from {me}: {seen}",
-    (Gate.NOT_SILENT, _C): "its BMC reads off, but {node} {seen} as seen from {me}",
+    (Gate.NOT_SILENT, _O): "{said}, and SSH from {me}: {seen}",
+    (Gate.NOT_SILENT, _C): "{said}, but {node} {seen} as seen from {me}",
+    (
+        Gate.PORT_REFUSES,
+        _C,
+    ): "{said}, but the SSH port of {node} refuses {me}: its kernel, or a gateway or firewall before it",
     (Gate.RECEIPT_EXPIRED, _O): "no word that it is off is waited for",
     (Gate.RECEIPT_EXPIRED, _C): "{reason}",
     (Gate.RUNTIME_CONFIG, _O): "Nova's name is {nova_host}",
     (Gate.RUNTIME_CONFIG, Cause.NAME_MISSING): "{key} is missing: Nova's name unknown",
+    (
+        Gate.RUNTIME_CONFIG,
+        Cause.NAME_DIFFERS,
+    ): "{key} says that Nova's name is {said!r}, {word_key} says {word!r}",
+    (
+        Gate.RUNTIME_CONFIG,
+        Cause.NAME_NOT_ITS_OWN,
+    ): "{key} says that Nova's name is {said!r}, and no operator has said so",
+    (Gate.RUNTIME_CONFIG, Cause.NAME_OF_ANOTHER): lambda key, said, others, **_: (
+        f"{key} says that Nova's name is {said!r}, which may be {first_few(sorted(others), NAMES_SHOWN)} too, "
+        "and no operator has said whose it is"
+    ),
     (Gate.RUNTIME_CONFIG, Cause.UNKNOWN_TO_NOVA): "Nova knows no nova-compute on a host named {nova_host!r}",
     (Gate.RUNTIME_CONFIG, Cause.TWO_RECORDS): (
         "Nova has {services} records of a nova-compute on a host named {nova_host!r}, as after a move between cells:"
@@ -250,10 +283,21 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     ),
     (Gate.DISABLED_BY_OTHER, _O): lambda how, reason: f"nova-compute is {how} {reason}".strip(),
     (Gate.DISABLED_BY_OTHER, _C): "its nova-compute was {how} by somebody else ({reason!r})",
+    (Gate.TOO_MANY_SERVERS, _O): "{servers} servers are on the host, {most} fit into one incident",
+    (Gate.TOO_MANY_SERVERS, _C): "{servers} servers are on the host: the record of an incident has room for {most}",
     (Gate.NO_BMC, _O): "{driver} at {ip}:{port}",
     (Gate.NO_BMC, _C): "{key} is missing: its power cannot be cut",
     (Gate.BMC_IDENTITY, _O): _compared,
     (Gate.BMC_IDENTITY, _C): "the BMC at {ip} is {shown}, expected {recorded}",
+    (Gate.BMC_IDENTITY, Cause.ANOTHER_NODES): "the BMC at {ip} is {shown}, which is recorded for {other}",
+    (Gate.NO_IDENTITY, _O): lambda trouble, recorded: trouble or "there is an identity to compare",
+    (Gate.NO_IDENTITY, Cause.VOUCHED_FOR): "not compared, by {word}",
+    (Gate.NO_IDENTITY, Cause.NOT_RECORDED): _nothing_recorded,
+    (Gate.NO_IDENTITY, Cause.PLACEHOLDER): _nothing_recorded,
+    (
+        Gate.NO_IDENTITY,
+        Cause.SHOWS_NONE,
+    ): lambda trouble, recorded: f"its BMC shows no identity, or a placeholder, to compare with {recorded}",
     (Gate.APPROVAL, _O): "recovery/mode is {mode}",
     (Gate.APPROVAL, _C): "recovery/mode is {mode}",
     (Gate.REPEAT, _O): "no incident of it began within {window} s",
@@ -265,5 +309,28 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
     (Gate.NOVA_REPORTS, _C): lambda missing_s, age_s: (
         f"its nova-compute must be silent for {missing_s:.0f} s more" + _aged(age_s)
     ),
+    (
+        Gate.NOVA_REPORTS,
+        Cause.SEEN_ALIVE,
+    ): "its SSH login fails, but its nova-compute reports (seen from {names} since {since}): look at its sshd",
+    (Gate.NOVA_REPORTS, Cause.BEING_WATCHED): lambda names, why, since: (
+        f"{names} is still looking whether its nova-compute reports" + (f": {why}" if why else "")
+    ),
+    (Gate.NOVA_REPORTS, Cause.SEEN_SILENT): "its nova-compute has fallen silent, as seen from {names}",
+    (Gate.NOVA_REPORTS, Cause.NO_WITNESS): "no HA node watches its nova-compute now",
     (Gate.NOVA_REPORTS, Cause.STILL_REPORTS): "its nova-compute still reports to Nova: the host lives",
+    (
+        Gate.NOVA_REPORTS,
+        Cause.CALLED_UP,
+    ): "its nova-compute still reports for Nova, which calls it up: it has reported since its SSH fails",
+    (Gate.AGENT_ALIVE, _O): "no Consul agent of its own lives",
+    (
+        Gate.AGENT_ALIVE,
+        Cause.TAKES_CONNECTIONS,
+    ): "its Consul agent lives, which proves nothing: SSH connections are taken, and then it hangs",
+    (Gate.AGENT_ALIVE, Cause.IGNORED): "monitor/witness is ignore: only the last look asks whether its agent lives",
+    (
+        Gate.AGENT_ALIVE,
+        _C,
+    ): "no SSH connection is taken, but its own Consul agent lives: look at its sshd, and at the network before it",
 }

@@ -13,25 +13,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nova_ha.cluster.node import ComputeNode, HANode, RuntimeConfig
-from nova_ha.cluster.policy import OPTIONS, Policy, option_text, parse_option
+from nova_ha.cluster.nova_name import same_name
+from nova_ha.cluster.policy import OPTIONS, Policy, Share, option_text, parse_option
 from nova_ha.cluster.schema import (
     CONFIG,
     FAILED,
+    IDENTITY_WORD,
     IN_USE,
     LOCK,
+    NOVA_HOST,
     NUMBER_FAILS,
     RECOVERED,
+    RUNTIME_CONFIG,
+    STORAGE,
     WAKE,
     check_name,
     compute_node,
     ha_node,
     open_incident,
 )
-from nova_ha.cluster.view import ClusterView, all_problems, read_view
+from nova_ha.cluster.view import ClusterView, all_problems, read_view, registered
 from nova_ha.consul.store import Store
-from nova_ha.consul.transaction import Entry, Operation, Rejected, cas, delete_cas, put, unchanged
+from nova_ha.consul.transaction import Entry, Operation, Rejected, cas, delete, delete_cas, put, unchanged
 from nova_ha.consul.values import MAX_OPERATIONS, BadValue, Problem, flag_to, shown
 from nova_ha.errors import ConfigError, ExitCode, Refused, TryAgain
+from nova_ha.power.identity import NONE_RECORDED
 
 
 class Unacceptable(ConfigError):
@@ -44,8 +50,8 @@ class Unacceptable(ConfigError):
 class NodeSettings:
     """What an operator can set of a compute node, as text: None leaves it, an empty text removes the key.
 
-    A field's name is its key under `config/` with `_` for the first `/`, but for `nova_host`, which is part of
-    `internal/runtime_config`.
+    A field's name is its key under `config/` with `_` for the first `/`, but for `nova_host`: that is
+    `config/nova_host`, and the same goes into `internal/runtime_config`. A new node has its own name there.
     """
 
     nova_host: str | None = None
@@ -60,7 +66,10 @@ class NodeSettings:
     bmc_user: str | None = None
     bmc_password: str | None = field(default=None, repr=False)
     bmc_identity: str | None = None
+    bmc_identity_word: str | None = None
     bmc_tls: str | None = None
+    storage: str | None = None
+    bmc_system: str | None = None
 
     def values(self) -> dict[str, bytes]:
         """Return the value of each leaf that is set; empty means that the key goes."""
@@ -102,11 +111,17 @@ def plan_compute_node(store: Store, name: str, settings: NodeSettings, *, adding
     _check_name(name)
     view = read_view(store)
     before = {entry.key: entry for entry in store.list(compute_node(name))}
-    old = ComputeNode.from_entries(name, list(before.values())) if before else None
+    known = registered(name, list(before.values()))
+    old = ComputeNode.from_entries(name, list(before.values())) if known else None
+    given = ComputeNode.from_entries(name, _after(before, _new_values(name, settings, old, adding)))
+    settings = _with_word(settings, old, _moved(old, given))
     written = _new_values(name, settings, old, adding)
     node = ComputeNode.from_entries(name, _after(before, written))
     mistakes = _missing_login(node) if old is None else []
+    if _is_none(settings.bmc_identity) and not node.identity_word:
+        mistakes.append(Problem(node.key(IDENTITY_WORD), "is missing: who says so, and why"))
     mistakes += _fresh(all_problems({**view.compute_nodes, name: node}, view.ha_nodes).get(name, ()), view, name)
+    mistakes += _taken(view, node.key(NOVA_HOST), node.name, settings.nova_host)
     _refuse([*mistakes, *_bad_words(node, settings)])
     return Change(node, old is None, tuple(_operations(before, written)))
 
@@ -114,6 +129,18 @@ def plan_compute_node(store: Store, name: str, settings: NodeSettings, *, adding
 def write(store: Store, change: Change) -> None:
     """Write a judged change, in one transaction. Raises TryAgain where what it was judged by has changed."""
     _commit(store, change.operations)
+
+
+def vouch_for_names(store: Store, view: ClusterView, names: Mapping[str, str]) -> None:
+    """Record the operator's word for Nova's names of nodes that have none. Raises TryAgain, Unacceptable.
+
+    It is for the names as they were shown: what a node's agent writes meanwhile is none of them.
+    """
+    for name, host in names.items():
+        node = view.compute_nodes[name]
+        word = Entry(node.key(NOVA_HOST), host.strip().encode(), 0)
+        _refuse([Problem(word.key, "has control characters")] if not host.strip().isprintable() else [])
+        _commit(store, [still_registered(node), cas(word.key, word.value, node.index(NOVA_HOST))])
 
 
 def remove_compute_node(store: Store, name: str) -> None:
@@ -134,20 +161,33 @@ def remove_compute_node(store: Store, name: str) -> None:
 
 def still_registered(node: ComputeNode) -> Operation:
     """Let a transaction pass only while the node has a key: writing an absent one must not bring it back."""
-    leaf = max(node.indexes)  # mostly status/recovered, which hardly anybody writes in between
+    # Mostly status/recovered, which hardly anybody writes in between; never what the node's own agent may write.
+    leaf = max(leaf for leaf in node.indexes if leaf != RUNTIME_CONFIG)
     return unchanged(node.key(leaf), node.index(leaf))
 
 
-def add_ha_node(store: Store, name: str, nova_host: str | None = None) -> bool:
-    """Register an HA node, or set Nova's name of one that exists; True when it is new. Raises Unacceptable."""
+def set_ha_node(store: Store, name: str, nova_host: str | None = None, storage: str | None = None) -> None:
+    """Set what is given of an HA node that exists. Raises ConfigError where there is none, and as above."""
+    existing_ha_node(read_view(store), name)
+    add_ha_node(store, name, nova_host, storage)
+
+
+def add_ha_node(store: Store, name: str, nova_host: str | None = None, storage: str | None = None) -> bool:
+    """Register an HA node, or set what is given of one that exists; True when it is new. Raises Unacceptable.
+
+    None leaves a setting, an empty text removes its key.
+    """
     _check_name(name)
     view = read_view(store)
     before = {entry.key: entry for entry in store.list(ha_node(name))}
     written = {} if before else {ha_node(name, "general/"): b"", ha_node(name, IN_USE): flag_to(False)}
     if nova_host is not None:
-        written[ha_node(name, "config/nova_host")] = nova_host.strip().encode()
+        written[ha_node(name, NOVA_HOST)] = nova_host.strip().encode()
+    if storage is not None:
+        written[ha_node(name, STORAGE)] = storage.strip().encode()
     ha_nodes = {**view.ha_nodes, name: HANode.from_entries(name, _after(before, written))}
     mistakes = _fresh(all_problems(view.compute_nodes, ha_nodes).get(name, ()), view, name)
+    mistakes += _taken(view, ha_node(name, NOVA_HOST), name, nova_host)
     _refuse([*mistakes, *_quorum_made_dangerous(view, len(ha_nodes))])
     _commit(store, tuple(_operations(before, written)))
     return not before
@@ -177,7 +217,11 @@ def set_option(store: Store, name: str, text: str | None) -> None:
     """
     key = CONFIG + name
     try:
-        value = b"" if text is None else option_text(parse_option(name, text)).encode()
+        wanted = None if text is None else parse_option(name, text)
+        # Where an older release has taken it, it goes on as what it can mean.
+        if isinstance(wanted, Share) and wanted.danger:
+            raise BadValue(wanted.danger)
+        value = b"" if text is None else option_text(wanted).encode()
         parse_option(name, option_text(OPTIONS[name].default) if text is None else text)
     except (BadValue, KeyError) as bad:
         what = str(bad) if isinstance(bad, BadValue) else f"is not an option; known: {', '.join(OPTIONS)}"
@@ -215,6 +259,31 @@ def _check_name(name: str) -> None:
         raise Unacceptable(str(bad), remedy="use the name of the node in Consul") from None
 
 
+def _with_word(settings: NodeSettings, old: ComputeNode | None, moved: bool) -> NodeSettings:
+    """Return the settings with what they mean for an operator's word that no identity of the BMC can be compared.
+
+    It ends where an identity is set, and where the BMC becomes another one (`moved`).
+    """
+    identity, word = settings.bmc_identity, settings.bmc_identity_word
+    if identity is not None:
+        return dataclasses.replace(settings, bmc_identity_word=word if _is_none(identity) else "")
+    if old is None or not old.index(IDENTITY_WORD) or not moved:
+        return settings
+    bmc = old.bmc or old.incomplete_bmc
+    is_about = bmc is not None and _is_none(bmc.identity)
+    return dataclasses.replace(settings, bmc_identity="" if is_about else None, bmc_identity_word="")
+
+
+def _moved(old: ComputeNode | None, node: ComputeNode) -> bool:
+    """True where the node's BMC, or the system that it is of one, is another than before."""
+    before, after = (found.bmc or found.incomplete_bmc if found else None for found in (old, node))
+    return before is None or after is None or before.place != after.place
+
+
+def _is_none(identity: str | None) -> bool:
+    return identity is not None and identity.strip().casefold() == NONE_RECORDED
+
+
 def _new_values(name: str, settings: NodeSettings, old: ComputeNode | None, adding: bool) -> dict[str, bytes]:
     """Return the values of all keys to write: the settings, and what a new node begins with."""
     values = {compute_node(name, leaf): value for leaf, value in settings.values().items()}
@@ -225,17 +294,23 @@ def _new_values(name: str, settings: NodeSettings, old: ComputeNode | None, addi
             compute_node(name, RECOVERED): flag_to(False),
             compute_node(name, NUMBER_FAILS): b"0",
         }
+    if settings.nova_host is not None or old is None:
+        values[compute_node(name, NOVA_HOST)] = _wanted_host(name, settings).encode()
     if runtime := _runtime(name, settings, old, adding):
-        values[compute_node(name, "internal/runtime_config")] = runtime
+        values[compute_node(name, RUNTIME_CONFIG)] = runtime
     return values
+
+
+def _wanted_host(name: str, settings: NodeSettings) -> str:
+    return (settings.nova_host or "").strip() or name
 
 
 def _runtime(name: str, settings: NodeSettings, old: ComputeNode | None, adding: bool) -> bytes | None:
     """Return the runtime_config to write: a first one, or the present one with another Nova host."""
-    exists = old is not None and old.index("internal/runtime_config") != 0
+    exists = old is not None and old.index(RUNTIME_CONFIG) != 0
     if settings.nova_host is None and (exists or not adding):
         return None
-    wanted = (settings.nova_host or "").strip() or name
+    wanted = _wanted_host(name, settings)
     present = old.runtime if old else None
     if present is None:
         return RuntimeConfig(nova_host=wanted).to_kv()
@@ -284,6 +359,16 @@ def _fresh(problems: Iterable[Problem], view: ClusterView, name: str) -> list[Pr
     return [problem for problem in problems if problem not in view.problems_of(name)]
 
 
+def _taken(view: ClusterView, key: str, name: str, nova_host: str | None) -> list[Problem]:
+    """Return that a compute node has this name in Nova that no operator has given it: it is its own name."""
+    wanted = (nova_host or "").strip()
+    return [
+        Problem(key, f"has the Nova host {wanted!r}, which {other.name} has too")
+        for other in view.compute_nodes.values()
+        if wanted and other.name != name and not other.nova_word and same_name(other.nova_host or "", wanted)
+    ]
+
+
 def _bad_words(node: ComputeNode, settings: NodeSettings) -> list[Problem]:
     """Return the words that are given and could be read, but cannot be meant."""
     addresses = {"config/ssh/address": settings.ssh_address, "config/bmc/ip": settings.bmc_ip}
@@ -295,7 +380,7 @@ def _bad_words(node: ComputeNode, settings: NodeSettings) -> list[Problem]:
     if settings.ssh_host_key and not _is_host_key(settings.ssh_host_key):
         found.append(Problem(node.key("config/ssh/host_key"), "is not a public key: expected its type and base64"))
     if settings.nova_host and not settings.nova_host.strip().isprintable():
-        found.append(Problem(node.key("internal/runtime_config"), "has control characters in nova_host"))
+        found.append(Problem(node.key(NOVA_HOST), "has control characters"))
     return found
 
 
@@ -350,7 +435,11 @@ def _delete(store: Store, node: ComputeNode | HANode, guards: Sequence[Operation
     One transaction, more where somebody put dozens of keys under `general/`.
     """
     ordered = sorted(node.indexes.items(), key=lambda item: not node.key(item[0]).startswith(first))
-    operations = [delete_cas(node.key(leaf), index) for leaf, index in ordered]
+    # What a compute node's own agent may write depends on nothing that was read: it could stop this for ever.
+    operations = [
+        delete(node.key(leaf)) if leaf == RUNTIME_CONFIG else delete_cas(node.key(leaf), index)
+        for leaf, index in ordered
+    ]
     guards = [*guards, *([] if node.index(LOCK) else [unchanged(node.key(LOCK), 0)])]
     room = MAX_OPERATIONS - len(guards)
     for start in range(0, len(operations), room):

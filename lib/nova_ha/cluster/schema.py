@@ -30,12 +30,24 @@ LEFT = "internal/left"
 LOCK = "internal/.lock"
 APPROVAL = "config/approval"
 MAINTENANCE = "config/maintenance"
+# Leaves of a compute node: which system its BMC must show itself to be, or who says why that cannot be compared.
+IDENTITY = "config/bmc/identity"
+IDENTITY_WORD = "config/bmc/identity_word"
 # Leaves of a compute node: what the monitor counts and sets, and what the claim of a recovery sets.
 NUMBER_FAILS = "internal/number_fails"
 FAILED = "status/failed"
 RECOVERED = "status/recovered"
+# Nova's name of a node, by the operator's word; and what a compute node's own agent says of it.
+NOVA_HOST = "config/nova_host"
+RUNTIME_CONFIG = "internal/runtime_config"
+# The leaf of a node of either kind whose root disks no other host shares, whatever the policy says.
+STORAGE = "config/storage"
 # The leaf of an HA node that a driver there works, or that it is reserved by hand.
 IN_USE = "status/in_use"
+# The leaf of an HA node that says for what the recoveries wait that it has looked at, and that have no incident.
+WAITS = "internal/waits"
+# The leaf of an HA node with what its look-out sees of hosts whose SSH login fails.
+WITNESS = "internal/witness"
 
 # What Nova's disabled_reason begins with where it is ours.
 OUR_REASON = "nova-ha:"

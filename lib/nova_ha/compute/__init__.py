@@ -2,77 +2,17 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType, Protocol
 
+from nova_ha.compute.states import MigrationStatus, RootDisk, VMState
+
 ServerID = NewType("ServerID", str)
 
-
-class VMState(enum.Enum):
-    """`OS-EXT-STS:vm_state`. A word that Nova may add later is UNKNOWN."""
-
-    ACTIVE = "active"
-    BUILDING = "building"
-    PAUSED = "paused"
-    SUSPENDED = "suspended"
-    STOPPED = "stopped"
-    RESCUED = "rescued"
-    RESIZED = "resized"
-    SOFT_DELETED = "soft-delete"
-    DELETED = "deleted"
-    ERROR = "error"
-    SHELVED = "shelved"
-    SHELVED_OFFLOADED = "shelved_offloaded"
-    UNKNOWN = "unknown"
-
-
-class MigrationStatus(enum.Enum):
-    """The states of a migration record, as Nova names them: of evacuations, resizes, live and cold migrations."""
-
-    ACCEPTED = "accepted"
-    PRE_MIGRATING = "pre-migrating"
-    MIGRATING = "migrating"
-    POST_MIGRATING = "post-migrating"
-    DONE = "done"
-    COMPLETED = "completed"
-    # Of live migrations.
-    QUEUED = "queued"
-    PREPARING = "preparing"
-    RUNNING = "running"
-    # Of resizes and cold migrations. A finished one waits for its owner, with nobody at work on it.
-    FINISHED = "finished"
-    CONFIRMING = "confirming"
-    CONFIRMED = "confirmed"
-    REVERTING = "reverting"
-    REVERTED = "reverted"
-    ERROR = "error"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    UNKNOWN = "unknown"
-
-    @property
-    def open(self) -> bool:
-        """True while Nova may still act on it. A word we do not know counts as open."""
-        return self in (
-            MigrationStatus.ACCEPTED,
-            MigrationStatus.PRE_MIGRATING,
-            MigrationStatus.MIGRATING,
-            MigrationStatus.POST_MIGRATING,
-            MigrationStatus.QUEUED,
-            MigrationStatus.PREPARING,
-            MigrationStatus.RUNNING,
-            MigrationStatus.CONFIRMING,
-            MigrationStatus.REVERTING,
-            MigrationStatus.UNKNOWN,
-        )
-
-    @property
-    def arrived(self) -> bool:
-        """True when the server was rebuilt on the destination, of an evacuation."""
-        return self in (MigrationStatus.DONE, MigrationStatus.COMPLETED)
+# What Nova's reason begins with where it disables a service by itself, and enables it again (nova 34, libvirt).
+NOVA_REASON = "AUTO:"
 
 
 @dataclass(frozen=True)
@@ -90,6 +30,11 @@ class ComputeService:
     disabled_reason: str
     updated_at: datetime | None
     zone: str = ""
+
+    @property
+    def disabled_by_nova(self) -> bool:
+        """True where Nova has disabled it by itself, as when its libvirtd died: that is nobody's wish."""
+        return not self.enabled and self.disabled_reason.startswith(NOVA_REASON)
 
 
 @dataclass(frozen=True)
@@ -115,7 +60,8 @@ class Server:
     """A server as the recovery needs it. `tags` are the server's own.
 
     `flavor_marks` has its flavor's extra specs as the server itself carries them, which outlive the flavor;
-    None where Nova's answer has none: then ask `Compute.flavor_marks`.
+    None where Nova's answer has none: then ask `Compute.flavor_marks`. `disk_locked`: its fault says that a writer
+    holds the lock of its disk.
     """
 
     id: ServerID
@@ -130,6 +76,9 @@ class Server:
     flavor_id: str = ""
     image_id: str = ""
     flavor_marks: Mapping[str, str] | None = None
+    root_disk: RootDisk = RootDisk.HOST
+    ephemeral_gb: int = 0
+    disk_locked: bool = False
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,11 @@ class Nova:
             return None
 
     def evacuations(self, host: str) -> Sequence[Migration]:
-        """As the Protocol says. Nova forgets those of a server that was deleted."""
+        """As the Protocol says. Nova forgets those of a server that was deleted. Raises NovaError as `servers` does.
+
+        Whoever acts on what is missing here reads the host's service afterwards too: its cell may come and go.
+        """
+        self.service(host)
         query: Query = {"source_compute": host, "migration_type": EVACUATION}
         return newest_first(self._migrations(f"list the evacuations of {host}", query, records.migration))
 

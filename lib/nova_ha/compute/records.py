@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import enum
 import logging
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from nova_ha.compute import ComputeService, Migration, MigrationStatus, Server, ServerID, VMState
+from nova_ha.compute import ComputeService, Migration, Server, ServerID
+from nova_ha.compute.states import MigrationStatus, RootDisk, VMState
 from nova_ha.errors import NovaError
 
 log = logging.getLogger(__name__)
@@ -20,6 +22,13 @@ Record = Mapping[str, Any]
 HOST = "OS-EXT-SRV-ATTR:host"
 VM_STATE = "OS-EXT-STS:vm_state"
 TASK_STATE = "OS-EXT-STS:task_state"
+VOLUMES = "os-extended-volumes:volumes_attached"
+# What a hypervisor says whose disk another one writes: QEMU, libvirt's virtlockd and sanlock.
+DISK_LOCKED = re.compile(
+    r"Failed to get (shared )?\"[a-z ]+\" lock|another process using the image|Lockspace resource .* is locked"
+    r"|Failed to acquire lock",
+    re.IGNORECASE,
+)
 RIGHTS = "give the user the role admin on compute, see docs/install.md"
 FILTERS = "give the user the right os_compute_api:servers:allow_all_filters, or the role admin on compute"
 
@@ -51,7 +60,7 @@ def server(record: Record) -> Server:
     for name in (HOST, VM_STATE):
         if name not in record:
             raise NovaError(f"Nova's answer on server {record.get('id')} lacks {name}", remedy=RIGHTS)
-    flavor = record.get("flavor") or {}
+    flavor, fault = record.get("flavor") or {}, record.get("fault") or {}
     return Server(
         id=ServerID(record["id"]),
         name=record.get("name") or "",
@@ -59,13 +68,25 @@ def server(record: Record) -> Server:
         vm_state=word(VMState, record[VM_STATE], VMState.UNKNOWN),
         task_state=record.get(TASK_STATE) or "",
         locked=bool(record.get("locked")),
-        fault=(record.get("fault") or {}).get("message") or "",
+        fault=fault.get("message") or "",
         metadata=dict(record.get("metadata") or {}),
         tags=tuple(record.get("tags") or ()),
         flavor_id=flavor.get("id") or flavor.get("original_name") or "",
         image_id=(record.get("image") or {}).get("id") or "",
         flavor_marks=flavor.get("extra_specs"),
+        root_disk=root_disk(record),
+        ephemeral_gb=flavor.get("ephemeral") or 0,
+        # Nova's message may be the exception's name alone, with the text in the details.
+        disk_locked=bool(DISK_LOCKED.search(f"{fault.get('message')} {fault.get('details')}")),
     )
+
+
+def root_disk(record: Record) -> RootDisk:
+    """Return where a server's root disk lies. Nova shows an empty image for one that was booted from a volume.
+
+    Without a volume attached an empty image is no evidence: an old Nova may have forgotten the image.
+    """
+    return RootDisk.VOLUME if record.get("image") == "" and record.get(VOLUMES) else RootDisk.HOST
 
 
 def server_on(host: str, record: Record) -> Server:
@@ -112,7 +133,9 @@ def moment(text: str) -> datetime:
 def answered_at(headers: Mapping[str, str]) -> datetime:
     """Return the time of an answer by the clock of the one who gave it. Raises NovaError where it has no `Date`."""
     try:
-        return parsedate_to_datetime(headers["Date"])
+        at = parsedate_to_datetime(headers["Date"])
+        # `-0000` is UTC too, by a server that does not say where it is.
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
     except (KeyError, TypeError, ValueError):
         raise NovaError(
             "Nova's answer has no valid Date header", remedy="let the proxy in front of Nova pass it on"

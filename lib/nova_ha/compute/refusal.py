@@ -9,6 +9,7 @@ from keystoneauth1 import exceptions as auth_errors
 from novaclient import exceptions as nova_errors
 
 from nova_ha.compute.credentials import one_line
+from nova_ha.compute.not_found import LOOK_IN_FRONT, NOT_ITS_OWN, said_by_a_service, said_by_nova
 from nova_ha.compute.records import RIGHTS
 from nova_ha.compute.transport import call_within
 from nova_ha.errors import EvacuationRefused, HAError, NovaError, OutcomeUnknown
@@ -28,6 +29,7 @@ REMEDIES = {
     401: "check the user and the password in clouds.yaml or OS_*",
     403: RIGHTS,
 }
+NOT_FOUND = 404
 CATALOG = "check region and interface against the service catalog"
 LOOK = "look before asking again"
 MOST_SAID = 500
@@ -38,7 +40,8 @@ def asking(what: str, seconds: float, refusals: Mapping[int, type[NovaError]] | 
     """Bound one call, and turn whatever the clients raise into one of our errors.
 
     `what` completes "Nova: cannot ..." and names the host or server. `refusals` says which error an HTTP status is
-    where the caller acts on it; any other is a NovaError. OutcomeUnknown when a write may have been acted on.
+    where the caller acts on it; any other is a NovaError, and so is a 404 that is not Nova's own. OutcomeUnknown when
+    a write may have been acted on.
     """
     with call_within(seconds) as call:
         try:
@@ -49,8 +52,13 @@ def asking(what: str, seconds: float, refusals: Mapping[int, type[NovaError]] | 
             if call.maybe_done:
                 line = f"Nova: not known whether it did {what}: {reason(error)}"
                 raise OutcomeUnknown(line, remedy=LOOK) from error
-            kind = (refusals or {}).get(status_of(error) or 0, NovaError)
-            refused = kind(f"Nova: cannot {what}: {reason(error)}", remedy=remedy_of(error))
+            status, why, remedy = status_of(error) or 0, reason(error), remedy_of(error)
+            kind = (refusals or {}).get(status, NovaError)
+            if status == NOT_FOUND and not said_by_nova(call.answer):
+                kind = NovaError
+                if not said_by_a_service(call.answer):
+                    why, remedy = f"{why}: {NOT_ITS_OWN}", LOOK_IN_FRONT
+            refused = kind(f"Nova: cannot {what}: {why}", remedy=remedy)
             if isinstance(refused, EvacuationRefused):
                 refused.retry_after_s = float(getattr(error, "retry_after", 0))
             raise refused from error

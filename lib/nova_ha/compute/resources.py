@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from nova_ha.compute.not_found import said_by_a_service, said_by_nova
+from nova_ha.compute.transport import last_answer
 from nova_ha.errors import NoSuchHost
 
 # What an image has by itself (Image API v2); everything else in its record is a property that somebody set.
@@ -57,6 +59,8 @@ class Resources:
         try:
             return dict(self.nova.flavors.get(flavor).get_keys())
         except exceptions.NotFound:
+            if not said_by_nova(last_answer()):
+                raise
             return self._of_flavor_named(flavor)
 
     def _of_flavor_named(self, name: str) -> Mapping[str, str]:
@@ -74,7 +78,11 @@ class Resources:
 
         try:
             record = self._image(image_id) if image_id else {}
-        except (exceptions.NotFound, exceptions.EndpointNotFound):
+        except exceptions.EndpointNotFound:
+            return {}, ()
+        except exceptions.NotFound:
+            if not said_by_a_service(last_answer()):
+                raise
             return {}, ()
         marks = {name: str(value) for name, value in record.items() if name not in IMAGE_FIELDS}
         return marks, tuple(record.get("tags") or ())

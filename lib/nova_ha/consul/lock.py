@@ -60,7 +60,7 @@ class HeldLock:
                 f"session/lock_delay is {self.lock_delay_s:g} s, too short for a call of {call_timeout_s:g} s",
                 remedy="raise it with `nova-ha config set session/lock_delay`",
             )
-        self._refuse_if_gone()
+        self.refuse_if_gone()
         if self._age() > allowed / 2:
             self._prove_again(allowed)
         if self._age() > allowed:
@@ -71,7 +71,7 @@ class HeldLock:
 
         Raises LockLost when it does not, and what Store.commit raises: after OutcomeUnknown, read again.
         """
-        self._refuse_if_gone()
+        self.refuse_if_gone()
         before = self._clock.monotonic()
         outcome = self._store.commit([held(self.key, self.session.id), *operations])
         if isinstance(outcome, Rejected):
@@ -82,7 +82,7 @@ class HeldLock:
         return outcome
 
     def _prove_once(self) -> None:
-        self._refuse_if_gone()
+        self.refuse_if_gone()
         before = self._clock.monotonic()
         entry = self._store.get(self.key)
         if entry is None or entry.session != self.session.id:
@@ -101,7 +101,8 @@ class HeldLock:
     def _age(self) -> float:
         return self._clock.monotonic() - self._proven_at
 
-    def _refuse_if_gone(self) -> None:
+    def refuse_if_gone(self) -> None:
+        """Raise LockLost where this process knows already that it holds the lock no more."""
         self.session.progress()
         if self._given_up:
             raise self._loss("was released")

@@ -63,6 +63,15 @@ class Store:
         """Return every key under the prefix, in order."""
         return [_entry(item) for item in self._kv(prefix, [("recurse", "1")]) or []]
 
+    def whole(self, folder: str) -> builtins.list[Entry]:
+        """Return what `list` does. Raises NotAllowed where the token must not read in this folder.
+
+        Consul leaves what a token must not read out of a list, without a word; where a missing key is a default, that
+        would be another value than the key's. Of a single name it says so, whether there is such a key or not.
+        """
+        self.get(folder)
+        return self.list(folder)
+
     def keys(self, prefix: str) -> Sequence[str]:
         """Return the names of the keys under the prefix."""
         what = f"the list of keys under {prefix}"

@@ -76,12 +76,6 @@ def lock(key: str, session: SessionID, value: bytes = b"", flags: int = LOCK_FLA
     return Operation("lock", key, value, session=session, flags=flags)
 
 
-def unlock(key: str, session: SessionID, value: bytes = b"", flags: int = LOCK_FLAGS) -> Operation:
-    """Release the key, which the session must hold; costs no lock delay."""
-    # An unlock writes the flags too, and `consul lock` refuses a key that has lost them.
-    return Operation("unlock", key, value, session=session, flags=flags)
-
-
 def delete(key: str) -> Operation:
     """Delete the key, whatever it is. Inside a transaction that checks the session which owns it."""
     return Operation("delete", key)

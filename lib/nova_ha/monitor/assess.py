@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import GateReading
 from nova_ha.cluster.together import Together
 from nova_ha.cluster.view import ClusterView
+from nova_ha.monitor.counting import number_of_fails
 from nova_ha.monitor.gates import gates
 from nova_ha.monitor.verdict import Count, Flip, Hold, Keep, Verdict
 from nova_ha.probe.votes import Votes
@@ -22,7 +22,7 @@ def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: T
     """
     found = view.compute_nodes[node]
     if found.failed and not view.problems_of(node):
-        return Keep()
+        return _counted_anew(view, votes, found, now)
     number = number_of_fails(view, votes, found, now)
     if number == 0 and not _has_trouble(view, node) and not found.maintained(now):
         return Count(0)
@@ -35,20 +35,18 @@ def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: T
     return Hold(number, closed) if closed else Flip(number, _approved(readings))
 
 
-def number_of_fails(view: ClusterView, votes: Votes, node: ComputeNode, now: datetime) -> int | None:
-    """Return the failed intervals that count, or None where fewer observers than the quorum have voted.
+def _counted_anew(view: ClusterView, votes: Votes, node: ComputeNode, now: datetime) -> Keep | Count:
+    """Count a failed node again from the first interval on in which a quorum sees it well.
 
-    In a maintenance nothing counts; when it ends by itself, counting starts at 1, since the observers' streaks
-    have grown meanwhile.
+    An incident that waits because its host answered goes on by that count. `failed` is never written again.
     """
-    agreed = votes.of(node.name).agreed(view.quorum)
-    planned = node.maintenance
-    if agreed is None or planned is None or node.lets_pass(Gate.MAINTENANCE, now):
-        return agreed
-    if node.maintained(now):
-        return 0
-    since_s = (now - planned.until).total_seconds()
-    return min(agreed, 1 + int(since_s // max(1, votes.interval_s)))
+    if node.left or node.name in votes.left:
+        return Keep()  # it is down on purpose
+    number = number_of_fails(view, votes, node, now)
+    begun = node.number_fails < view.policy.monitor_fail_threshold
+    if number is None or _has_trouble(view, node.name) or node.maintained(now) or not (number == 0 or begun):
+        return Keep()
+    return Count(number)
 
 
 def _has_trouble(view: ClusterView, node: str) -> bool:

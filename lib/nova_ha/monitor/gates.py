@@ -6,11 +6,11 @@ from datetime import datetime
 
 from nova_ha.cluster import shared_gates
 from nova_ha.cluster.gate import Cause, Gate
-from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import GateReading, with_approval
 from nova_ha.cluster.together import Together
 from nova_ha.cluster.view import ClusterView
 from nova_ha.monitor.storm import storm
+from nova_ha.monitor.witnesses import agent_alive, nova_reports
 from nova_ha.probe.votes import Votes
 
 
@@ -28,16 +28,13 @@ def gates(
         shared_gates.paused(view),
         shared_gates.maintenance(found, now),
         shared_gates.no_quorum(view, len(told.votes), told.agreed(view.quorum), told.in_words()),
-        _left(votes, found),
+        shared_gates.left(found, votes.left),
         _withdrawn(view, node),
+        nova_reports(view, found),
+        agent_alive(view, votes, found),
         _max_failed(counted or storm(view, votes, now), node),
     ]
     return [with_approval(reading, found, now) for reading in readings]
-
-
-def _left(votes: Votes, node: ComputeNode) -> GateReading:
-    left = node.left or node.name in votes.left
-    return GateReading.of(Gate.LEFT, not left)
 
 
 def _withdrawn(view: ClusterView, node: str) -> GateReading:
@@ -48,4 +45,4 @@ def _withdrawn(view: ClusterView, node: str) -> GateReading:
 
 def _max_failed(counted: Together, node: str) -> GateReading:
     together = Cause.FAIL_TOGETHER
-    return GateReading.of(Gate.MAX_FAILED, not counted.too_many_with(node), together, counted=counted.words)
+    return GateReading.of(Gate.MAX_FAILED, not counted.too_many_with(node), together, counted=counted.words(node))

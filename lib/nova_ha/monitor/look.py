@@ -12,7 +12,7 @@ from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.consul.store import Store
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.storm import storm
-from nova_ha.monitor.verdict import Verdict
+from nova_ha.monitor.verdict import Flip, Verdict
 from nova_ha.probe.votes import Votes, read_votes
 
 
@@ -39,7 +39,16 @@ def look(store: Store, clock: Clock) -> Look:
 
 
 def decide(seen: Look, only: str | None = None) -> dict[str, Verdict]:
-    """Return the verdict for every compute node, or for one. Raises ConfigError where that is not registered."""
+    """Return the verdict for every compute node, or for one. Raises ConfigError where that is not registered.
+
+    Whoever is set failed counts against all from then on, so the silent ones come first: a service of all that is
+    away holds none of them.
+    """
     counted = storm(seen.view, seen.votes, seen.now)
     nodes = sorted(seen.view.compute_nodes) if only is None else [existing_compute_node(seen.view, only).name]
-    return {node: assess(seen.view, seen.votes, node, seen.now, counted) for node in nodes}
+    verdicts = {}
+    for node in sorted(nodes, key=lambda name: name in counted.hanging):
+        verdicts[node] = assess(seen.view, seen.votes, node, seen.now, counted)
+        if isinstance(verdicts[node], Flip):
+            counted = counted.and_failed(node)
+    return {node: verdicts[node] for node in nodes}

@@ -22,6 +22,8 @@ class Summary:
     flipped: list[str] = field(default_factory=list)
     held: dict[str, tuple[Closed, ...]] = field(default_factory=dict)
     not_counted: dict[str, tuple[Closed, ...]] = field(default_factory=dict)
+    # Whom any observer sees fail, and who is not set failed: to be watched.
+    failing: list[str] = field(default_factory=list, compare=False)
 
     @classmethod
     def of(cls, view: ClusterView, verdicts: Mapping[str, Verdict]) -> Summary:

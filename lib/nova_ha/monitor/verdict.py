@@ -10,7 +10,7 @@ from nova_ha.cluster.reading import GateReading
 
 @dataclass(frozen=True)
 class Keep:
-    """Nothing changes: the node is `failed` already (no gate), or cannot be counted (the gates)."""
+    """Nothing changes: a `failed` node that has not answered since (no gate), or one that cannot be counted."""
 
     closed: tuple[Closed, ...] = ()
 

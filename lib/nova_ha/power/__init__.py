@@ -25,17 +25,31 @@ class PowerReading:
     why: str = ""
 
 
+class PowerOffAnswer(enum.Enum):
+    """What a BMC answers to a power-off, where it does not refuse it."""
+
+    TAKEN = "taken"
+    """It took the command, and had read on right before."""
+    OFF_ALREADY = "off already"
+    """It refused the command because the host is off; or took it, and had not been seen on right before."""
+
+    @classmethod
+    def after(cls, before: PowerState) -> PowerOffAnswer:
+        """Return the answer of a BMC that took the command, by what the same login read right before it."""
+        return cls.TAKEN if before is PowerState.ON else cls.OFF_ALREADY
+
+
 class BMC(Protocol):
     """One host's BMC. No method takes longer than `timeout_s` seconds of wall clock, whatever the BMC does."""
 
     def power(self, timeout_s: float) -> PowerReading:
         """Read the power state. Never raises: what cannot be read is UNKNOWN with its reason."""
 
-    def power_off(self, timeout_s: float) -> None:
-        """Send a hard power-off. Idempotent: a host that is off already is no error.
+    def power_off(self, timeout_s: float) -> PowerOffAnswer:
+        """Send a hard power-off, whatever the power reads. Idempotent: a host that is off already is no error.
 
-        Raises BMCError when the BMC was not reached or refused, OutcomeUnknown when its answer was lost.
-        Returning says that the command was taken, not that the power is off: read it back.
+        Raises BMCError when the BMC was not reached or refused for any other reason, OutcomeUnknown when its answer
+        was lost. Returning does not say that the power is off, nor that it stays so: read it back.
         """
 
     def identity(self, timeout_s: float) -> str | None:
@@ -60,7 +74,7 @@ LONGEST_WORD = 40
 
 
 def reading_of(word: str) -> PowerReading:
-    """Return the reading for pyghmi's word. Anything but `on` and `off` is UNKNOWN and names the word."""
+    """Return the reading for a driver's word. Anything but `on` and `off` is UNKNOWN and names the word."""
     states = {"on": PowerState.ON, "off": PowerState.OFF}
     if word in states:
         return PowerReading(states[word])

@@ -1,6 +1,6 @@
 """A login at a BMC, unbounded: what the drivers offer to the child process that runs them.
 
-Any call may take minutes or never return (pyghmi does both), and raises whatever pyghmi raises. Nothing but
+Any call may take minutes or never return (pyghmi does both), and raises whatever its library raises. Nothing but
 `worker` calls it: the rest of the product has `nova_ha.power.connect`.
 """
 
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from nova_ha.power import PowerReading
+from nova_ha.power import PowerOffAnswer, PowerReading
 from nova_ha.power.device import FenceDevice
+from nova_ha.power.diagnosis import Diagnosis
 
 
 class BMCLogin(Protocol):
@@ -18,11 +19,14 @@ class BMCLogin(Protocol):
     def power(self) -> PowerReading:
         """Read the power state. A word that is neither on nor off is UNKNOWN."""
 
-    def power_off(self) -> None:
-        """Send a hard power-off and do not wait for it. A host that is off already is no error."""
+    def power_off(self) -> PowerOffAnswer:
+        """Send a hard power-off, whatever the power reads, and do not wait for it. See `BMC.power_off`."""
 
     def identity(self) -> str | None:
         """Return the canonical identity of the system, or None where the BMC has none."""
+
+    def foreseen(self) -> Diagnosis:
+        """Say what trouble a power-off would meet, NONE where none is known: what account and BMC can."""
 
     def close(self) -> None:
         """Log out: BMCs have few sessions, and keep a lost one for minutes."""

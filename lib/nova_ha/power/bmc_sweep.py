@@ -10,18 +10,20 @@ from nova_ha.power import PowerReading
 from nova_ha.power.child import carry_out_in_a_child
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
+from nova_ha.power.tickets import Tickets
 
 _AT_ONCE = 200
 # pyghmi needs up to 5.3 s to find that nobody is there; a busy BMC answers within a few.
 _EACH_S = 12.0
+_TIDYING_S = 8.0
 
 
 @dataclass(frozen=True)
 class BMCSighting:
     """What a sweep saw of one BMC.
 
-    `trouble` is empty when the BMC could be used, else one of the words of `diagnosis.Trouble`: "login refused",
-    "unreachable", "timed out"... `identity` is None where the BMC has none, or was not asked.
+    `trouble` is empty when the host could be fenced by it, else one of the words of `diagnosis.Trouble`: "login
+    refused", "its account may only read", "timed out"... `identity` is None where the BMC has none, or was not asked.
     """
 
     power: PowerReading
@@ -38,8 +40,17 @@ def sweep(devices: Mapping[str, FenceDevice], deadline_s: float) -> Mapping[str,
     if not devices:
         return {}
     order = Order(BMCTask.LOOK, devices, time.monotonic() + deadline_s, min(_EACH_S, deadline_s), _AT_ONCE)
-    return {name: _sighting(answer) for name, answer in carry_out_in_a_child(order).items()}
+    found = {name: _sighting(answer) for name, answer in carry_out_in_a_child(order).items()}
+    _tidy(order)
+    return found
+
+
+def _tidy(order: Order) -> None:
+    """End the sessions that the sweep has left, while there is time: the next sweep is long after this one."""
+    left = {name: device for name, device in order.devices.items() if Tickets(device).left()}
+    if left and order.until - time.monotonic() > _TIDYING_S:
+        carry_out_in_a_child(Order(BMCTask.TIDY, left, time.monotonic() + _TIDYING_S, _TIDYING_S, _AT_ONCE))
 
 
 def _sighting(answer: BMCAnswer) -> BMCSighting:
-    return BMCSighting(answer.power, answer.identity, answer.diagnosis.trouble.value)
+    return BMCSighting(answer.power, answer.identity, answer.diagnosis.short)

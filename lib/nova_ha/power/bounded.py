@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from nova_ha.errors import BMCError, OutcomeUnknown
-from nova_ha.power import PowerReading
+from nova_ha.power import PowerOffAnswer, PowerReading
 from nova_ha.power.child import carry_out_in_a_child
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Trouble
@@ -25,14 +25,14 @@ class BoundedBMC:
     def power(self, timeout_s: float) -> PowerReading:
         return self._ask(BMCTask.POWER, timeout_s).power
 
-    def power_off(self, timeout_s: float) -> None:
+    def power_off(self, timeout_s: float) -> PowerOffAnswer:
         answer = self._ask(BMCTask.POWER_OFF, timeout_s)
         trouble = answer.diagnosis.trouble
-        if trouble is Trouble.NONE:
-            return
+        if trouble is Trouble.NONE and answer.power_off:
+            return answer.power_off
         text = f"power-off of BMC {self._where}: {answer.diagnosis}"
         if answer.sent and not trouble.is_refusal:
-            raise OutcomeUnknown(text, remedy="read the power state")
+            raise OutcomeUnknown(text, remedy="read the power state, and send it again")
         raise BMCError(text)
 
     def identity(self, timeout_s: float) -> str | None:

@@ -36,7 +36,8 @@ def carry_out_in_a_child(order: Order) -> Mapping[str, BMCAnswer]:
         nothing = BMCAnswer.of_trouble(Diagnosis(Trouble.UNKNOWN, f"no process for it: {error}"))
         return dict.fromkeys(order.devices, nothing)
     # The margin lets the child end what it started and go by itself.
-    output, ended = _hear_out(child, replace(order, until=order.until - _MARGIN_S), order.until)
+    its_order = replace(order, until=order.until - _MARGIN_S)
+    output, ended = _hear_out(child, its_order, order.until)
     answers: dict[str, BMCAnswer] = {}
     for name, answer in _complete(output):
         answers.setdefault(name, answer)  # the first: a process that crashes afterwards has said what it saw

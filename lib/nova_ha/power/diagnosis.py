@@ -1,12 +1,15 @@
-"""What is the matter with a BMC: the texts and exceptions of pyghmi as an enum, in two tables.
+"""What is the matter with a BMC: the texts and exceptions of pyghmi and of the network as an enum, in two tables.
 
-pyghmi gives its errors no codes (`ipmicode` was 0 every time): only their texts differ.
+pyghmi gives its errors no codes (`ipmicode` was 0 every time): only their texts differ. Our own drivers say it
+themselves, by BMCTrouble.
 """
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+
+from nova_ha.errors import BMCError
 
 _LONGEST_DETAIL = 120
 
@@ -18,6 +21,11 @@ class Trouble(enum.Enum):
     UNREACHABLE = "unreachable"
     NO_SUCH_NAME = "name does not resolve"
     LOGIN_REFUSED = "login refused"
+    PASSWORD_EXPIRED = "login refused: the password must be changed"
+    NO_RIGHT = "its account may only read"
+    NO_FORCE_OFF = "it does not offer ForceOff"
+    WHICH_SYSTEM = "it shows several systems: say which with --bmc-system"
+    OLD_TLS = "its TLS is too old: use the driver ipmi"
     NOT_TRUSTED = "certificate not trusted"
     NO_SESSION = "no free session"
     NOT_READY = "not ready"
@@ -25,13 +33,24 @@ class Trouble(enum.Enum):
     CONNECTION_LOST = "connection lost"
     TIMED_OUT = "timed out"
     TOO_LONG = "answer too long"
+    ODD_ANSWER = "odd answer"
     BAD_SETTING = "bad setting"
     UNKNOWN = "unknown trouble"
 
     @property
     def is_refusal(self) -> bool:
         """True when the BMC gave an answer, and it was no: what was asked has not been done."""
-        return self in (Trouble.LOGIN_REFUSED, Trouble.NO_SESSION, Trouble.NOT_READY, Trouble.COMMAND_REFUSED)
+        return self in _REFUSALS
+
+
+_REFUSALS = (
+    Trouble.LOGIN_REFUSED,
+    Trouble.PASSWORD_EXPIRED,
+    Trouble.NO_RIGHT,
+    Trouble.NO_SESSION,
+    Trouble.NOT_READY,
+    Trouble.COMMAND_REFUSED,
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +60,12 @@ class Diagnosis:
     trouble: Trouble
     detail: str = ""
 
+    @property
+    def short(self) -> str:
+        """Return it as a check reports it: the same words as long as the trouble is the same."""
+        named = f": {self.detail}" if self.trouble is Trouble.WHICH_SYSTEM else ""
+        return f"{self.trouble.value}{named}"
+
     def __str__(self) -> str:
         if not self.detail:
             return self.trouble.value
@@ -49,7 +74,17 @@ class Diagnosis:
         return f"{self.trouble.value} ({self.detail})"
 
 
-# How the texts of pyghmi 1.6.19 begin: ipmi/private/session.py, ipmi/private/constants.py, redfish/command.py.
+class BMCTrouble(BMCError):
+    """A trouble that one of our drivers has found by itself."""
+
+    def __init__(self, trouble: Trouble, detail: str = "") -> None:
+        self.trouble = trouble
+        self.detail = detail
+        super().__init__(str(Diagnosis(trouble, detail)))
+
+
+# How the texts begin: those of pyghmi 1.6.19 (ipmi/private/session.py, ipmi/private/constants.py), of OpenSSL 3 and
+# of urllib3 2.
 _TEXTS = {
     Trouble.UNREACHABLE: ("None", "Session failed to initialize"),
     Trouble.NO_SUCH_NAME: ("Unable to transmit to specified address",),
@@ -72,11 +107,24 @@ _TEXTS = {
         "Requested privilege level",
         "User is not allowed requested privilege",
         "Insufficient privilege level",
-        "Access Denied",
+    ),
+    Trouble.NOT_TRUSTED: ("Fingerprints did not match",),
+    Trouble.OLD_TLS: (
+        "[SSL: TLSV1_ALERT_PROTOCOL_VERSION]",
+        "[SSL: UNSUPPORTED_PROTOCOL]",
+        "[SSL: WRONG_SSL_VERSION]",
+        "[SSL: SSLV3_ALERT_HANDSHAKE_FAILURE]",
+        "[SSL: SSL/TLS_ALERT_HANDSHAKE_FAILURE]",
+        "[SSL: TLSV1_ALERT_INSUFFICIENT_SECURITY]",
+        "[SSL: DH_KEY_TOO_SMALL]",
+        "[SSL: BAD_DH_VALUE]",
+        "[SSL: NO_SHARED_CIPHER]",
+        "[SSL: UNSAFE_LEGACY_RENEGOTIATION_DISABLED]",
+        "[SSL: LEGACY_SIGALG_DISALLOWED_OR_UNSUPPORTED]",
+        "[SSL: WRONG_SIGNATURE_TYPE]",
     ),
     Trouble.NO_SESSION: ("Insufficient resources to create", "No available login slots"),
     Trouble.NOT_READY: (
-        "Redfish not ready",
         "Node Busy",
         "SDR repository in update mode",
         "Device in firmware update mode",
@@ -86,7 +134,6 @@ _TEXTS = {
     Trouble.BAD_SETTING: (
         "Username too long",
         "Password is too long",
-        "Multi system manager",
     ),
     Trouble.COMMAND_REFUSED: (
         "Unspecified",
@@ -112,14 +159,13 @@ _TEXTS = {
 _EXCEPTIONS = {
     "gaierror": Trouble.NO_SUCH_NAME,
     "SSLCertVerificationError": Trouble.NOT_TRUSTED,
-    "UnrecognizedCertificate": Trouble.NOT_TRUSTED,
     "SSLError": Trouble.UNKNOWN,
     "ConnectionRefusedError": Trouble.UNREACHABLE,
     "TimeoutError": Trouble.UNREACHABLE,
     "ConnectionError": Trouble.CONNECTION_LOST,
     "AnswerTooLong": Trouble.TOO_LONG,
     "HTTPException": Trouble.CONNECTION_LOST,
-    "RedfishError": Trouble.COMMAND_REFUSED,
+    "ProtocolError": Trouble.CONNECTION_LOST,
     "ConfigError": Trouble.BAD_SETTING,
     "BMCError": Trouble.COMMAND_REFUSED,
     "OSError": Trouble.UNREACHABLE,
@@ -131,17 +177,20 @@ def diagnose(error: Exception, *, secret: str = "") -> Diagnosis:
 
     A text that no table knows is UNKNOWN and its detail names it. The secret is struck out of the detail.
     """
-    text = _one_line(error, secret)
+    if isinstance(error, BMCTrouble):
+        return Diagnosis(error.trouble, _one_line(error.detail, secret))
+    text = _one_line(str(error), secret)
     trouble = _by_text(text) or _by_class(error)
     if trouble is Trouble.UNKNOWN and not _is_pyghmi(error):
         return Diagnosis(trouble, f"{type(error).__name__}: {text}")
     return Diagnosis(trouble, "" if text == "None" else text)
 
 
-def _one_line(error: Exception, secret: str) -> str:
-    text = printable(str(error))
-    if secret:
-        text = text.replace(secret, "***")
+def _one_line(said: str, secret: str) -> str:
+    text = printable(said)
+    # As the text has it, whose spaces are one each.
+    if line := printable(secret):
+        text = text.replace(line, "***")
     return text if len(text) <= _LONGEST_DETAIL else text[: _LONGEST_DETAIL - 3] + "..."
 
 
@@ -152,8 +201,6 @@ def printable(text: str) -> str:
 
 
 def _by_text(text: str) -> Trouble | None:
-    if text.startswith("/"):  # pyghmi.redfish: the path, a colon, and the body of an answer that is no success
-        return Trouble.CONNECTION_LOST if text.endswith(":Target Unavailable") else Trouble.COMMAND_REFUSED
     for trouble, beginnings in _TEXTS.items():
         if text.lower().startswith(tuple(beginning.lower() for beginning in beginnings)):
             return trouble

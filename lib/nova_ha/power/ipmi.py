@@ -6,11 +6,16 @@ import contextlib
 from typing import Any
 
 from nova_ha.errors import BMCError
-from nova_ha.power import PowerReading, reading_of
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState, reading_of
 from nova_ha.power import identity as identities
 from nova_ha.power.bmc_login import LoginType
 from nova_ha.power.device import FenceDevice
+from nova_ha.power.diagnosis import BMCTrouble, Diagnosis, Trouble
+from nova_ha.power.ipmi_session import log_in, may_switch
 
+_CHASSIS, _CONTROL, _POWER_DOWN = 0x00, 0x02, 0x00
+# "Not supported in the present state" (IPMI 2.0, table 5-2): what a BMC may answer where the host is off.
+_NOT_IN_THIS_STATE = 0xD5
 _APPLICATION = 0x06
 _GET_SYSTEM_GUID = 0x37
 # Completion codes by which a BMC says that it has no such thing (IPMI 2.0, table 5-2).
@@ -24,9 +29,8 @@ class IPMILogin:
     """
 
     def __init__(self, device: FenceDevice) -> None:
-        from pyghmi.ipmi.command import Command
-
-        self._command: Any = Command(bmc=device.host, userid=device.user, password=device.password, port=device.port)
+        self._device = device
+        self._command: Any = log_in(device)
 
     @staticmethod
     def preload() -> None:
@@ -35,9 +39,16 @@ class IPMILogin:
     def power(self) -> PowerReading:
         return reading_of(self._command.get_power()["powerstate"])
 
-    def power_off(self) -> None:
-        # Without `wait`: it counts polls and not seconds, and vendor modules drop it.
-        self._command.set_power("off")
+    def power_off(self) -> PowerOffAnswer:
+        self._refuse_another()
+        # Raw: pyghmi's set_power sends nothing where it reads off, as in the off phase of a power cycle.
+        before = self._state()
+        answer = self._command.raw_command(netfn=_CHASSIS, command=_CONTROL, data=[_POWER_DOWN])
+        if answer.get("code") == _NOT_IN_THIS_STATE and before is not PowerState.ON:
+            return PowerOffAnswer.OFF_ALREADY
+        if "error" in answer:
+            raise _error(answer["error"])
+        return PowerOffAnswer.after(before)
 
     def identity(self) -> str | None:
         """Return the system GUID as `identity.from_guid_bytes` prints it."""
@@ -48,9 +59,42 @@ class IPMILogin:
             raise BMCError(answer["error"])
         return identities.from_guid_bytes(bytes(answer["data"]))
 
+    def foreseen(self) -> Diagnosis:
+        """Say whether the session's privilege is enough to switch the power."""
+        return Diagnosis(Trouble.NONE if may_switch(self._command) else Trouble.NO_RIGHT)
+
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._command.ipmi_session.logout()
+
+    def _refuse_another(self) -> None:
+        """Raise where this login is at another machine than the recorded one.
+
+        The identity was compared in a login before: a name with two addresses, or an address that has changed hands
+        since, leads elsewhere. One that cannot be read keeps the command back too; whether one that is not shown
+        does, has been decided by whoever sends it.
+        """
+        recorded = self._device.identity
+        if identities.known(recorded) is None:
+            return
+        shown = self.identity()
+        if identities.compared(recorded, shown) is identities.Match.DIFFERS:
+            raise BMCTrouble(Trouble.COMMAND_REFUSED, f"it is {shown}, expected {recorded}")
+
+    def _state(self) -> PowerState:
+        """Return what it reads right before a command; a reading that fails keeps no command back."""
+        try:
+            return self.power().state
+        except Exception:
+            return PowerState.UNKNOWN
+
+
+def _error(text: str) -> Exception:
+    """Return pyghmi's own exception for an error in a raw answer: what it means is told as for its other calls."""
+    from pyghmi.exceptions import IpmiException
+
+    error: Exception = IpmiException(text)
+    return error
 
 
 LOGIN: LoginType = IPMILogin

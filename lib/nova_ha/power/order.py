@@ -7,18 +7,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from nova_ha.power import PowerReading, PowerState
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble
 
 
 class BMCTask(enum.Enum):
-    """What to do at each BMC. LOOK is power and identity in one login."""
+    """What to do at each BMC. LOOK is power, identity and what a power-off would meet, in one login.
+
+    TIDY is no more than to log in and out, which ends the sessions that were left there.
+    """
 
     POWER = "power"
     POWER_OFF = "power-off"
     IDENTITY = "identity"
     LOOK = "look"
+    TIDY = "tidy"
 
 
 @dataclass(frozen=True)
@@ -52,12 +56,16 @@ _ALL_WELL = Diagnosis(Trouble.NONE)
 
 @dataclass(frozen=True)
 class BMCAnswer:
-    """What came of the task at one BMC. `sent` says that the trouble came after the login."""
+    """What came of the task at one BMC. `sent` says that the trouble came after the login.
+
+    `power_off` is what was answered to the command; None where none was given, or its answer is not known.
+    """
 
     power: PowerReading = _NOT_READ
     identity: str | None = None
     diagnosis: Diagnosis = _ALL_WELL
     sent: bool = False
+    power_off: PowerOffAnswer | None = None
 
     def to_json(self, name: str) -> str:
         fields = {
@@ -68,6 +76,7 @@ class BMCAnswer:
             "trouble": self.diagnosis.trouble.value,
             "detail": self.diagnosis.detail,
             "sent": self.sent,
+            "power_off": self.power_off.value if self.power_off else None,
         }
         return json.dumps(fields) + "\n"
 
@@ -77,7 +86,8 @@ class BMCAnswer:
         fields = json.loads(text)
         power = PowerReading(PowerState(fields["power"]), fields["why"])
         diagnosis = Diagnosis(Trouble(fields["trouble"]), fields["detail"])
-        return fields["name"], cls(power, fields["identity"], diagnosis, fields["sent"])
+        power_off = PowerOffAnswer(fields["power_off"]) if fields["power_off"] else None
+        return fields["name"], cls(power, fields["identity"], diagnosis, fields["sent"], power_off)
 
     @classmethod
     def of_trouble(cls, diagnosis: Diagnosis, *, sent: bool = False) -> BMCAnswer:

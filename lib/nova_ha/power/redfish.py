@@ -1,118 +1,142 @@
-"""Redfish, through pyghmi."""
+"""Redfish, through sushy's connector."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import hmac
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
-from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import PowerReading, PowerState, reading_of
-from nova_ha.power import identity as identities
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState
 from nova_ha.power.bmc_login import LoginType
 from nova_ha.power.device import FenceDevice
-from nova_ha.power.diagnosis import printable
+from nova_ha.power.diagnosis import BMCTrouble, Diagnosis, Trouble
+from nova_ha.power.redfish_answer import Document, inside, link_in, links_in
 
-_LONGEST_SERIAL = 100
-_SESSIONS = "/redfish/v1/SessionService/Sessions"
+if TYPE_CHECKING:
+    from nova_ha.power.redfish_system import RedfishSystem
+
+ROOT = "/redfish/v1/"
+_ENABLED = "Enabled"
+# For a question beside the task: a BMC that is slow here is none that refuses.
+_ASIDE_S = 3.0
 
 
 class RedfishLogin:
     """A login at a Redfish BMC; see `bmc_login.BMCLogin`."""
 
     def __init__(self, device: FenceDevice) -> None:
-        self._command = _command_type()(
-            device.host, device.user, device.password, certificate_check(device.tls), port=device.port
-        )
+        from nova_ha.power.redfish_connection import RedfishConnection
+        from nova_ha.power.redfish_session import RedfishSession
+
+        self._device = device
+        self._bmc = RedfishConnection(device)
+        self._root = self._service_root()
+        self._session = RedfishSession(self._bmc, device, self._root)
+        try:
+            self._system = self._host(self._session.open(self._systems))
+        except Exception:
+            self.close()
+            raise  # nobody has a session to close yet
 
     @staticmethod
     def preload() -> None:
-        import pyghmi.redfish.command  # noqa: F401
+        import nova_ha.power.redfish_account
+        import nova_ha.power.redfish_session
+        import nova_ha.power.redfish_system  # noqa: F401
 
     def power(self) -> PowerReading:
-        return reading_of(self._command.get_power()["powerstate"])
+        """Return what the login has read; of another machine than the recorded one it says nothing about the host."""
+        if self._is_another:
+            return PowerReading(PowerState.UNKNOWN, self._another_in_words)
+        return self._system.power()
 
-    def power_off(self) -> None:
-        from pyghmi.exceptions import PyghmiException
+    def power_off(self) -> PowerOffAnswer:
+        if self._is_another:
+            raise BMCTrouble(Trouble.COMMAND_REFUSED, self._another_in_words)
+        if not self._system.reset:
+            raise BMCTrouble(Trouble.COMMAND_REFUSED, "the system offers no reset action")
+        from nova_ha.power.redfish_refusal import RedfishRefusal
+        from nova_ha.power.redfish_system import FORCE_OFF
 
-        if not self._command.powerurl:
-            raise BMCError("the system offers no reset action")
         try:
-            self._command.set_power("off")
-        except PyghmiException:
-            # HPE and Dell answer 400 or 409 when the host has just gone off.
-            if self.power().state is not PowerState.OFF:
-                raise
+            self._bmc.post(self._system.reset, {"ResetType": FORCE_OFF})
+        except RedfishRefusal as refusal:
+            if refusal.status in (400, 409) and not refusal.named and self._is_off_already():
+                return PowerOffAnswer.OFF_ALREADY
+            raise refusal.of_the_command() from None
+        return PowerOffAnswer.after(self._system.power().state)
 
     def identity(self) -> str | None:
-        """Return the system's UUID in lower case, else its serial number."""
-        system = self._command.sysinfo
-        serial = printable(str(system.get("SerialNumber") or ""))[:_LONGEST_SERIAL]
-        return identities.from_uuid_text(str(system.get("UUID") or "")) or serial or None
+        return self._system.identity()
+
+    def foreseen(self) -> Diagnosis:
+        """Say what a power-off would meet: no such reset, or an account without the right."""
+        from nova_ha.power.redfish_account import PowerRight, power_right
+
+        if not self._system.reset or not self._offers_force_off(where_untold=True):
+            return Diagnosis(Trouble.NO_FORCE_OFF)
+        right = power_right(self._bmc.get, self._root, self._device.user, self._session.roles)
+        return Diagnosis(Trouble.NO_RIGHT if right is PowerRight.NO else Trouble.NONE)
 
     def close(self) -> None:
-        with contextlib.suppress(Exception):
-            self._command.log_out()
+        self._session.close()
+
+    @property
+    def _is_another(self) -> bool:
+        """True where this login shows another machine, as a BMC of several does that does not list the host now."""
+        from nova_ha.power.identity import Match, compared
+
+        return compared(self._device.identity, self._system.identity()) is Match.DIFFERS
+
+    @property
+    def _another_in_words(self) -> str:
+        return f"its system {self._system.name} is {self._system.identity()}, expected {self._device.identity}"
+
+    def _service_root(self) -> Document:
+        try:
+            return self._bmc.get(ROOT)
+        except BMCTrouble as trouble:
+            if trouble.trouble is not Trouble.LOGIN_REFUSED:
+                raise
+            return {}  # it shows nothing to strangers: its paths are the usual ones then
+
+    def _systems(self) -> Document:
+        return self._bmc.get(link_in(self._root, "Systems") or f"{ROOT}Systems")
+
+    def _host(self, systems: Document) -> RedfishSystem:
+        from nova_ha.power.redfish_system import the_host
+
+        paths = links_in(systems, "Members")
+        return the_host(paths, self._bmc.get, wanted=self._device.system, identity=self._device.identity)
+
+    def _is_off_already(self) -> bool:
+        """True where a refusal was for being off: nothing else explains it."""
+        from nova_ha.power.redfish_connection import FAILURES
+        from nova_ha.power.redfish_system import RedfishSystem
+
+        try:
+            if not self._offers_force_off(where_untold=False) or not self._manager_is_enabled():
+                return False
+            return RedfishSystem(self._system.path, self._bmc.get(self._system.path)).power().state is PowerState.OFF
+        except FAILURES:
+            return False
+
+    def _offers_force_off(self, *, where_untold: bool) -> bool:
+        from nova_ha.power.redfish_connection import FAILURES
+        from nova_ha.power.redfish_system import FORCE_OFF
+
+        try:
+            resets = self._system.resets(lambda path: self._bmc.get(path, _ASIDE_S))
+        except FAILURES:
+            resets = None
+        return where_untold if resets is None else FORCE_OFF in resets
+
+    def _manager_is_enabled(self) -> bool:
+        """True where all that manage the system say that they are: one that restarts reads off, and refuses."""
+        managers = self._system.managers or self._all_managers()
+        states = [inside(self._bmc.get(path), "Status", "State") for path in managers]
+        return bool(states) and all(state == _ENABLED for state in states)
+
+    def _all_managers(self) -> tuple[str, ...]:
+        return links_in(self._bmc.get(link_in(self._root, "Managers") or f"{ROOT}Managers"), "Members")
 
 
 LOGIN: LoginType = RedfishLogin
-
-
-def certificate_check(tls: str) -> Callable[[bytes], bool] | None:
-    """Return what judges a BMC's certificate (DER); None leaves it to the machine's CA store.
-
-    Raises ConfigError for anything but `verify`, `insecure` and `sha256:` with 64 hexadecimal digits (colons
-    and capitals are fine).
-    """
-    if tls == "verify":
-        return None
-    if tls == "insecure":
-        return lambda certificate: True
-    algorithm, _, fingerprint = tls.partition(":")
-    pin = fingerprint.replace(":", "").strip().lower()
-    if algorithm != "sha256" or len(pin) != 64 or set(pin) - set("0123456789abcdef"):
-        raise ConfigError(f"tls {tls!r} is not one of verify, sha256:<64 hexadecimal digits>, insecure")
-    return lambda certificate: hmac.compare_digest(hashlib.sha256(certificate).hexdigest(), pin)
-
-
-def _command_type() -> Any:
-    from pyghmi.redfish.command import Command
-    from pyghmi.util.webclient import SecureHTTPConnection
-
-    from nova_ha.power.redfish_answer import BoundedAnswer
-
-    SecureHTTPConnection.response_class = BoundedAnswer  # pyghmi makes its connections by itself
-
-    class ClosingCommand(Command):  # type: ignore[misc]
-        """pyghmi 1.6.19 logs in and never out: the BMC would run out of sessions within an hour."""
-
-        session_url = ""
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            try:
-                super().__init__(*args, **options)
-                if not self.sysurl:
-                    raise BMCError("the BMC shows no system")
-            except Exception:
-                with contextlib.suppress(Exception):
-                    self.log_out()
-                raise  # nobody has a session to close yet
-
-        def _get_session_token(self, wc: Any) -> None:
-            answer = wc.grab_rsp(_SESSIONS, {"UserName": self.username, "Password": self.password})
-            answer.read()
-            self.xauthtoken = answer.getheader("X-Auth-Token")
-            if self.xauthtoken:
-                self.session_url = answer.getheader("Location") or ""
-                for client in (wc, self.wc):
-                    client.stdheaders.pop("Authorization", None)
-                    client.set_header("X-Auth-Token", self.xauthtoken)
-
-        def log_out(self) -> None:
-            path = self.session_url.partition("://")[2].partition("/")[2]
-            if self.session_url:
-                self._do_web_request(f"/{path}" if path else self.session_url, method="DELETE")
-
-    return ClosingCommand

@@ -1,13 +1,21 @@
-"""What is read of an answer of a Redfish BMC: so many bytes at most, as it comes and unpacked."""
+"""What is read of an answer of a Redfish BMC: so many bytes at most, as it comes and unpacked; and as JSON."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from nova_ha.power.diagnosis import BMCTrouble, Trouble
 
 # A system is described in some 10 KB.
 MOST_BYTES = 1024 * 1024
+_AT_ONCE = 64 * 1024
+
+Document = Mapping[str, Any]
 
 
 class AnswerTooLong(http.client.HTTPException):
@@ -17,18 +25,56 @@ class AnswerTooLong(http.client.HTTPException):
         super().__init__(f"answer too long: more than {MOST_BYTES} bytes")
 
 
-class BoundedAnswer(http.client.HTTPResponse):
-    """An answer that raises AnswerTooLong where its body is longer, and has it unpacked already."""
+def body_of(answer: Any) -> bytes:
+    """Read the body of urllib3's answer to its end, and unpack it.
 
-    def read(self, amt: int | None = None) -> bytes:
-        if (self.length or 0) > MOST_BYTES:
-            raise AnswerTooLong
-        # Read to its end, one of a given length is missed where it ends too early.
-        body = super().read(amt if amt or self.length is not None else MOST_BYTES + 1)
-        if self.getheader("Content-Encoding") == "gzip":
-            del self.headers["Content-Encoding"]
-            with contextlib.suppress(zlib.error):  # some BMCs say so and do not pack it
-                body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, MOST_BYTES + 1)
-        if len(body) > MOST_BYTES:
-            raise AnswerTooLong
-        return body
+    Raises AnswerTooLong, and what the network raises.
+    """
+    length = str(answer.headers.get("Content-Length", ""))
+    if length.isdecimal() and int(length[:20]) > MOST_BYTES:
+        raise AnswerTooLong
+    body = b""
+    while len(body) <= MOST_BYTES and (part := answer.read(_AT_ONCE, decode_content=False)):
+        body += part
+    if answer.headers.get("Content-Encoding") == "gzip" and len(body) <= MOST_BYTES:
+        with contextlib.suppress(zlib.error):  # some BMCs say so and do not pack it
+            body = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(body, MOST_BYTES + 1)
+    if len(body) > MOST_BYTES:
+        raise AnswerTooLong
+    return body
+
+
+def document_in(body: bytes) -> Document:
+    """Return the JSON object in the body. Raises BMCTrouble for anything else."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BMCTrouble(Trouble.ODD_ANSWER, f"no JSON: {body[:40].decode(errors='replace')!r}") from None
+    if not isinstance(found, dict):
+        raise BMCTrouble(Trouble.ODD_ANSWER, f"JSON without fields: {type(found).__name__}")
+    return found
+
+
+def inside(document: Any, *names: str) -> Any:
+    """Return what stands under these names, one inside the other; None where it does not."""
+    for name in names:
+        document = document.get(name) if isinstance(document, dict) else None
+    return document
+
+
+def link_in(document: Any, *names: str) -> str:
+    """Return the link (`@odata.id`) that stands there, empty where there is none."""
+    link = inside(document, *names, "@odata.id")
+    return link if isinstance(link, str) else ""
+
+
+def links_in(document: Any, *names: str) -> tuple[str, ...]:
+    """Return the links of a list that stands there."""
+    found = inside(document, *names)
+    return tuple(filter(None, map(link_in, found if isinstance(found, list) else ())))
+
+
+def words_in(document: Any, *names: str) -> tuple[str, ...] | None:
+    """Return a list of words that stands there, None where there is none."""
+    found = inside(document, *names)
+    return tuple(word for word in found if isinstance(word, str)) if isinstance(found, list) else None

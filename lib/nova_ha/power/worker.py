@@ -40,7 +40,7 @@ def main(parent: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, and inherited so, it would leave nothing to wait for
     order = Order.from_json(sys.stdin.readline())
     answers = os.dup(1)
-    _silence_pyghmi()
+    _silence_libraries()
     preload({device.driver for device in order.devices.values()})
     _bound_memory()
     carry_out(order, lambda name, answer: _write(answers, answer.to_json(name)))
@@ -78,11 +78,13 @@ def _do(task: BMCTask, session: BMCLogin, device: FenceDevice) -> BMCAnswer:
     answer = BMCAnswer(sent=True)
     try:
         if task is BMCTask.POWER_OFF:
-            session.power_off()
+            answer = replace(answer, power_off=session.power_off())
         if task in (BMCTask.POWER, BMCTask.LOOK):
             answer = replace(answer, power=session.power())
         if task in (BMCTask.IDENTITY, BMCTask.LOOK):
             answer = replace(answer, identity=session.identity())
+        if task is BMCTask.LOOK:
+            answer = replace(answer, diagnosis=session.foreseen())
         return answer
     except Exception as error:
         return _blamed(answer, diagnose(error, secret=device.password))
@@ -105,7 +107,7 @@ def _fork(order: Order, name: str, report: Callable[[str, BMCAnswer], None]) -> 
         _die_with(parent)
         _die_after(min(order.each_s, order.until - time.monotonic()))
         visit(order.task, order.devices[name], partial(report, name))
-        os._exit(0)  # without the parent's clean-up, and without waiting for pyghmi's threads
+        os._exit(0)  # without the parent's clean-up, and without waiting for threads of a library
     finally:
         os._exit(1)
 
@@ -143,8 +145,8 @@ def _write(answers: int, line: str) -> None:
     os.write(answers, line.encode())  # one write below PIPE_BUF (4096 bytes): lines do not mix
 
 
-def _silence_pyghmi() -> None:
-    """Keep what pyghmi prints out of the answers."""
+def _silence_libraries() -> None:
+    """Keep what they print out of the answers."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)

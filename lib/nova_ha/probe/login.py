@@ -11,7 +11,7 @@ import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe.reach import SENDS_TOO_MUCH, Connection
-from nova_ha.probe.sighting import WELL, Met, Sighting, failing, unknown
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, graded
 
 # Needs no right and no program of its own; whatever it exits with, the login has worked.
 COMMAND = "true"
@@ -55,6 +55,7 @@ class Client(asyncssh.SSHClient):
         password, self._password = self._password, None
         if password is not None:
             self.stage = LoginStage.PASSWORD_SENT
+            self.said = ""  # what greets everybody is no answer
         return password
 
     def password_change_requested(self, prompt: str, lang: str) -> tuple[str, str]:
@@ -81,27 +82,25 @@ class Command(asyncssh.SSHClientSession[bytes]):
 
     def __init__(self) -> None:
         self.ended = asyncio.Event()
-        self.lost = False
 
     def exit_status_received(self, status: int) -> None:
         self.ended.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.lost = exc is not None and not self.ended.is_set()
         self.ended.set()
 
 
 async def log_in(config: SSHConfig, sock: Connection, client: Client) -> Sighting:
     """Log in on the connection and run the command. Without a limit of its own; cancel it."""
-    seen = await _logged_in(config, sock, client)
-    return SENDS_TOO_MUCH if sock.overrun else seen
+    met = await _logged_in(config, sock, client)
+    return SENDS_TOO_MUCH if sock.overrun else met
 
 
 async def _logged_in(config: SSHConfig, sock: Connection, client: Client) -> Sighting:
     try:
         pinned = [asyncssh.import_public_key(config.host_key)] if config.host_key else None
     except (asyncssh.KeyImportError, ValueError):
-        return unknown("config/ssh/host_key is not a public key", met=Met.KEYS)
+        return graded(SightCause.BAD_HOST_KEY)
     try:
         connection = await asyncssh.connect(
             sock=sock,
@@ -135,8 +134,8 @@ async def offered_key(sock: socket.socket) -> str | Sighting:
     try:
         key = await asyncssh.get_server_host_key(sock=sock, server_host_key_algs=HOST_KEYS, config=None)
     except (asyncssh.DisconnectError, OSError) as error:
-        return unknown(f"cannot exchange keys: {error}")
-    return key.export_public_key().decode().strip() if key else unknown("it has no host key")
+        return graded(SightCause.NO_KEYS, error)
+    return key.export_public_key().decode().strip() if key else graded(SightCause.NO_HOST_KEY)
 
 
 async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
@@ -148,9 +147,9 @@ async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
     except asyncssh.ChannelOpenError:
         return WELL  # logged in; the account may run nothing
     except (asyncssh.DisconnectError, OSError):
-        return failing("connection lost after the login")
+        return WELL  # logged in, and ended by the host
     await command.ended.wait()
-    return failing("connection lost after the login") if command.lost else WELL
+    return WELL
 
 
 def _closed(client: Client, received: int) -> Sighting:
@@ -159,25 +158,28 @@ def _closed(client: Client, received: int) -> Sighting:
     It does so where it has taken the password and PAM then bars the account; and where it has no algorithm in
     common with us, which asyncssh has seen as well, but says only where it is the quicker one.
     """
+    if client.stage is LoginStage.LOGGED_IN:
+        return WELL
     if client.stage is LoginStage.PASSWORD_SENT:
-        said = client.said or "nologin, or an account that has expired or is barred"
-        return unknown(f"login ended by the host after the password: {said}")
+        return graded(SightCause.BARRED, client.said or "nologin, or an account that has expired or is barred")
     if client.stage is LoginStage.PASSWORD_EXPIRED:
-        return unknown("password expired", refused=True)
+        return graded(SightCause.PASSWORD_EXPIRED)
     if client.exchanging_keys and received > LONGEST_BANNER:
-        return unknown("login ended by the host in the key exchange: no algorithm in common", refused=True)
-    return failing("connection lost")
+        return graded(SightCause.NO_ALGORITHM)
+    return graded(SightCause.CLOSED_EARLY)
 
 
 def _refusal(error: asyncssh.DisconnectError, stage: LoginStage) -> Sighting:
     """Say what the end of a login means: a host that refuses us is alive."""
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
-        return unknown("host key changed", refused=True, met=Met.KEYS)
+        return graded(SightCause.KEY_CHANGED)
+    if stage is LoginStage.LOGGED_IN:
+        return WELL
     if stage is LoginStage.PASSWORD_EXPIRED:
-        return unknown("password expired", refused=True)
+        return graded(SightCause.PASSWORD_EXPIRED)
     if stage is LoginStage.PASSWORD_SENT:
-        return unknown("wrong password", refused=True)
+        return graded(SightCause.WRONG_PASSWORD)
     if isinstance(error, asyncssh.PermissionDenied):
-        return unknown("login by password is not offered", refused=True)
-    met = Met.KEYS if isinstance(error, asyncssh.KeyExchangeFailed) else None
-    return unknown(f"cannot log in: {error.reason}", refused=True, met=met)
+        return graded(SightCause.NOT_OFFERED)
+    no_keys = isinstance(error, asyncssh.KeyExchangeFailed)
+    return graded(SightCause.NO_KEYS if no_keys else SightCause.CANNOT_LOG_IN, error.reason)

@@ -12,11 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nova_ha.printable import first_few, printable, printable_json
+from nova_ha.probe.sighting import SightCause
 
 VERSION = 1
 # Before the credentials in `tried`: the login with them hung.
 HUNG = "hung:"
 NAMES_SHOWN = 8
+# So many sweeps in a row that missed their deadline are more than a moment in which the machine was busy.
+MOST_LATE = 2
+TOO_LATE = f"its last {MOST_LATE} sweeps missed their deadline: it needs a longer --interval, or a machine less busy"
+MOST_RELEASE = 40
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,9 @@ class Report:
     """One observer's sweep. A swept node that is not in `nodes` is well.
 
     `changed_at` is in seconds since the boot `boot` (CLOCK_BOOTTIME): when a verdict or a streak last changed.
+    `release` is that of the program, empty where it is too old to say. `late` is how many sweeps in a row, up to
+    MOST_LATE, had not the time that they need.
+    `causes` says why, of those that are not well: not where it is not known, as from an older release.
     Where `unlisted` is set, the nodes that are not well were too many for the output: so many fail and so many
     are unknown, `nodes` is empty, and nothing is known of any single node.
     """
@@ -63,6 +71,14 @@ class Report:
     boot: str
     nodes: Mapping[str, Failing | Unknown] = field(default_factory=dict)
     unlisted: tuple[int, int] | None = None
+    causes: Mapping[str, SightCause] = field(default_factory=dict)
+    release: str = ""
+    late: int = 0
+
+    @property
+    def too_late(self) -> bool:
+        """True where its sweeps miss their deadline."""
+        return self.late >= MOST_LATE
 
     @property
     def failing(self) -> Mapping[str, Failing]:
@@ -89,8 +105,14 @@ class Report:
             "boot": self.boot,
             "failing": failing,
             "unknown": unknown,
+            # Since 0.2.0. New fields are new names here: the rows keep their shape, so that older releases read them.
+            **({"release": self.release} if self.release else {}),
+            **({"late": self.late} if self.late else {}),
         }
-        return f"{printable(self.in_words())}\n{printable_json(record, separators=(',', ':'))}\n"
+        if self.causes:
+            record["causes"] = {name: cause.value for name, cause in sorted(self.causes.items())}
+        words = f"{self.in_words()}; {TOO_LATE}" if self.too_late else self.in_words()
+        return f"{printable(words)}\n{printable_json(record, separators=(',', ':'))}\n"
 
     def in_words(self) -> str:
         """Return the line for people: `FAILING 1 of 40: compute-7 2x timed out`."""
@@ -145,8 +167,19 @@ def _report(record: Mapping[str, Any]) -> Report:
         changed_at=_seconds(record["changed_at"]),
         boot=_text(record["boot"]),
         nodes=nodes,
+        causes=_causes(record.get("causes", {})),
         unlisted=None if listed else (_count(failing, 0), _count(unknown, 0)),
+        release=one_line(_text(record.get("release", "")), MOST_RELEASE),
+        late=_count(record.get("late", 0), 0),
     )
+
+
+def _causes(value: Any) -> dict[str, SightCause]:
+    """Read the causes, but for those of a newer release."""
+    if not isinstance(value, dict):
+        raise TypeError("not the causes of a report")
+    known = {cause.value: cause for cause in SightCause}
+    return {name: known[_text(word)] for name, word in value.items() if _text(word) in known}
 
 
 def _texts(row: Any, least: int) -> list[str]:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from nova_ha.cluster.node import SSHConfig
-from nova_ha.probe.sighting import Met, Sighting, State, failing, unknown
+from nova_ha.probe.sighting import SightCause, Sighting, State, graded
 from nova_ha.probe.tcp import received_bytes, still_connecting
 
 if TYPE_CHECKING:
@@ -24,12 +24,10 @@ UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENE
 
 # A host whose connection took all the time that it had for a banner is not known to be silent.
 LEAST_S = 0.2
-TOO_SLOW = "not finished in time, but not silent either"
+TOO_SLOW = graded(SightCause.TOO_SLOW)
 # The host is alive, and lets nobody in, or not us, for a while.
-TURNED_AWAY = unknown(
-    "its sshd turns us away for now: it needs more MaxStartups, or us in PerSourcePenaltyExemptList",
-    met=Met.TURNED_AWAY,
-)
+TURNED_AWAY = graded(SightCause.TURNED_AWAY)
+NO_BANNER = graded(SightCause.NO_BANNER)
 
 # What a host may send us in all, before and after the login, which needs under 10 KB; and what it may have us send:
 # a login says 4 KB, and each further key exchange costs us as much, and much computing.
@@ -37,7 +35,7 @@ MOST_RECEIVED = 512 * 1024
 MOST_SENT = 64 * 1024
 # What is taken of one host in one turn of the loop, so that the others have theirs: asyncio would take 256 KB.
 MOST_A_TURN = 16 * 1024
-SENDS_TOO_MUCH = unknown("sends more than a login needs", met=Met.TOO_MUCH)
+SENDS_TOO_MUCH = graded(SightCause.TOO_MUCH)
 
 Address = tuple[int, Any]
 
@@ -90,16 +88,16 @@ async def reach(config: SSHConfig, limit_s: float) -> Connection | Sighting:
     found = await _addresses(config, limit_s)
     if isinstance(found, Sighting):
         return found
-    seen: Sighting = unknown("name does not resolve")
+    shown = graded(SightCause.NO_NAME)
     for tried, address in enumerate(found):
         share_s = (ends - asyncio.get_running_loop().time()) / (len(found) - tried)
         last = await _greeted(address, share_s)
         if isinstance(last, Connection):
             return last
         # An address that this machine cannot even try takes nothing back of what another one has shown.
-        if not (seen.state is State.FAILING and last.met is Met.THIS_MACHINE):
-            seen = last
-    return seen
+        if not (shown.state is State.FAILING and last.cause is SightCause.THIS_MACHINE):
+            shown = last
+    return shown
 
 
 async def _addresses(config: SSHConfig, limit_s: float) -> list[Address] | Sighting:
@@ -111,9 +109,9 @@ async def _addresses(config: SSHConfig, limit_s: float) -> list[Address] | Sight
     try:
         return await asyncio.wait_for(loop.run_in_executor(_resolvers, _resolve, config), limit_s)
     except TimeoutError:
-        return unknown("name does not resolve in time")
+        return graded(SightCause.NAME_TOO_SLOW)
     except (OSError, UnicodeError):
-        return unknown("name does not resolve")
+        return graded(SightCause.NO_NAME)
 
 
 def _resolve(config: SSHConfig, flags: int = 0) -> list[Address]:
@@ -129,21 +127,21 @@ async def _greeted(address: Address, limit_s: float) -> Connection | Sighting:
     except OSError as error:
         return _refusal(error)
     try:
-        seen = await _connected(sock, address[1], limit_s)
-        seen = seen or await _banner(sock, ends - asyncio.get_running_loop().time())
+        met = await _connected(sock, address[1], limit_s)
+        met = met or await _banner(sock, ends - asyncio.get_running_loop().time())
     except BaseException:
         sock.close()
         raise
-    if seen:
+    if met:
         sock.close()
-    return seen or sock
+    return met or sock
 
 
 async def _connected(sock: socket.socket, address: Any, limit_s: float) -> Sighting | None:
     try:
         await asyncio.wait_for(asyncio.get_running_loop().sock_connect(sock, address), limit_s)
     except TimeoutError:
-        return failing("timed out") if still_connecting(sock) else unknown(TOO_SLOW)
+        return graded(SightCause.TIMED_OUT) if still_connecting(sock) else TOO_SLOW
     except ConnectionResetError:
         return None  # it was taken, and is over already: what came on it can still be read
     except OSError as error:
@@ -156,9 +154,9 @@ async def _banner(sock: socket.socket, limit_s: float) -> Sighting | None:
     try:
         return await asyncio.wait_for(_greeting(sock), limit_s)
     except TimeoutError:
-        return failing("no banner", Met.NO_BANNER) if _silent(sock, limit_s) else unknown(TOO_SLOW)
+        return NO_BANNER if _silent(sock, limit_s) else TOO_SLOW
     except OSError:
-        return failing("no banner", Met.NO_BANNER)
+        return NO_BANNER
 
 
 async def _greeting(sock: socket.socket) -> Sighting | None:
@@ -170,7 +168,7 @@ async def _greeting(sock: socket.socket) -> Sighting | None:
         if any(words in text for words in NOT_NOW):
             return TURNED_AWAY
         if not text or len(text) >= LONGEST_GREETING:
-            return failing("no banner", Met.NO_BANNER)
+            return NO_BANNER
         # What was only looked at stays readable: waiting for it again would return at once.
         await asyncio.sleep(0.05)
 
@@ -202,7 +200,7 @@ async def _readable(sock: socket.socket) -> None:
 def _refusal(error: OSError) -> Sighting:
     """Say what an error of connecting means; what is this machine's own fault says nothing about the node."""
     if isinstance(error, ConnectionError):
-        return failing("refused", Met.REFUSED)
+        return graded(SightCause.REFUSED)
     if error.errno in UNREACHABLE:
-        return failing("unreachable", Met.UNREACHABLE)
-    return unknown(f"this machine cannot connect: {error.strerror or error}", met=Met.THIS_MACHINE)
+        return graded(SightCause.UNREACHABLE)
+    return graded(SightCause.THIS_MACHINE, error.strerror or error)

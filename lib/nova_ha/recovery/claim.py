@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from nova_ha.clock import to_stamp
+from nova_ha.cluster.duty import fails_anew
 from nova_ha.cluster.gate import Cause, Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ReceiptMethod, Step
-from nova_ha.cluster.node import ComputeNode, HANode
+from nova_ha.cluster.node import Approval, ComputeNode, HANode
 from nova_ha.cluster.permit import Permit, decisions, renewed
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
+    IDENTITY,
+    IDENTITY_WORD,
     IN_USE,
+    LEFT,
     LOCK,
     MAINTENANCE,
+    NOVA_HOST,
     PAUSED,
     RECOVERED,
     RECOVERY_SEMAPHORE,
@@ -31,12 +37,14 @@ from nova_ha.consul.session import Session
 from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete, delete_cas, lock, put, unchanged
 from nova_ha.consul.values import SessionID, flag_to
 from nova_ha.errors import ConfigError
+from nova_ha.printable import first_few
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.states import WORKING, Event, advance
+from nova_ha.recovery.transitions import WORKING, Event, advance, works_on
 
 # For so long a claim may rest on a look. It takes some 10 s where the BMC is slow.
 LOOK_LASTS_S = 30.0
+SERVERS_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,9 @@ def as_read(view: ClusterView, node: ComputeNode) -> Sequence[Operation]:
     return [
         unchanged(node.key(FAILED), node.index(FAILED)),
         unchanged(node.key(MAINTENANCE), node.index(MAINTENANCE)),
+        unchanged(node.key(LEFT), node.index(LEFT)),
+        unchanged(node.key(NOVA_HOST), node.index(NOVA_HOST)),
+        *(unchanged(node.key(leaf), node.index(leaf)) for leaf in (IDENTITY, IDENTITY_WORD)),
         unchanged(PAUSED, view.pause_index),
     ]
 
@@ -159,7 +170,9 @@ def claimed_incident(
         what = "claimed: " + findings.votes.in_words()
     elif incident.state is IncidentState.NEEDS_OPERATOR:
         what = f"goes on after {incident.gate.value if incident.gate else 'a stop'}"
-        receipt, by_itself = incident.proof(findings.latest_now), incident.gate and incident.gate.ends_by_itself
+        receipt, gate = incident.proof(findings.latest_now), incident.gate
+        let_pass = gate and approval and approval.lets_pass(gate, findings.latest_now)
+        by_itself = gate and gate.ends_by_itself and not (let_pass or gate.answered_by_a_receipt)
         if receipt and receipt.method is ReceiptMethod.OPERATOR and not by_itself:
             incident = _with_last_report(incident, findings)
         incident = advance(incident, Event.GONE_ON)
@@ -167,16 +180,31 @@ def claimed_incident(
         what = f"taken over from {incident.driver}"
     # What the fence compares with is what this look has seen, unless the power was cut long ago. A word that has
     # expired is none.
+    if incident.before_the_fence and incident.nova_host != node.nova_host:
+        incident = _with_nova_seen(incident, findings, node)  # an operator has corrected it meanwhile
+    if incident.before_the_fence:
+        # What may have waited for days is fenced now: it counts for the storm guard, and as a repeat, from now on.
+        incident = replace(incident, started=findings.started())
     unproved = incident.before_the_fence and incident.proof(findings.latest_now) is None
     permits = [p for p in approval.permits if p.lasts(findings.latest_now)] if approval else []
+    taken = [permit for permit in incident.permits if permit.about(node.bmc)]
     given = [Step(now, incident.state, by, words) for by, words in _told(permits)]
+    if approval and (rebuild := to_rebuild(approval, findings.latest_now)):
+        words = f"lets {first_few([*rebuild], SERVERS_SHOWN)} come back with a new disk"
+        given.append(Step(now, incident.state, approval.by, words))
     return replace(
         replace(_with_nova_seen(incident, findings, node), receipt=None) if unproved else incident,
         driver=clients.me,
         session=session,
-        permits=renewed(incident.permits, permits, findings.latest_now),
+        permits=renewed(taken, permits, findings.latest_now),
+        rebuild={**incident.rebuild, **to_rebuild(approval, findings.latest_now)},
         steps=(*incident.steps, *given, Step(now, incident.state, clients.me, what)),
     )
+
+
+def to_rebuild(approval: Approval | None, now: datetime) -> Mapping[str, datetime]:
+    """Return the servers that the approval lets come back with a new disk, each until when."""
+    return approval.to_rebuild(now) if approval else {}
 
 
 def _told(permits: Sequence[Permit]) -> Iterator[tuple[str, str]]:
@@ -223,25 +251,14 @@ def _with_last_report(incident: Incident, findings: Findings) -> Incident:
 def owner_freed(view: ClusterView, incident: Incident | None) -> Sequence[Operation]:
     """Return the operation that frees the HA node of a driver that died, unless it works on another incident."""
     owner = view.ha_nodes.get(incident.driver) if incident else None
-    if owner is None or not owner.in_use or [*_uses(view, owner)] != [incident]:
+    if owner is None or not owner.in_use or [*works_on(view, owner)] != [incident]:
         return []
     return [cas(owner.key(IN_USE), flag_to(False), owner.index(IN_USE))]
 
 
-def _uses(view: ClusterView, owner: HANode) -> Iterator[Incident]:
-    """Yield the incidents that the HA node is in use for: it works on them, or its driver died over them.
-
-    A driver that gives an incident back gives `in_use` back too: what is set then is a reservation by hand.
-    """
-    for opened in view.incidents.values():
-        incident = opened.incident
-        if incident and incident.driver == owner.name and incident.session and incident.state in WORKING:
-            yield incident
-
-
 def _left_in_use(view: ClusterView, me: HANode) -> bool:
     """True where `in_use` was left by a driver that died: nobody works here, and nobody has reserved it."""
-    return not me.lock_session and any(_uses(view, me))
+    return not me.lock_session and any(works_on(view, me))
 
 
 def refused(outcome: Rejected, node: ComputeNode) -> NotClaimed:
@@ -266,15 +283,21 @@ class Opened(enum.Enum):
 def open_for_operator(clients: DriverClients, findings: Findings, node: ComputeNode, closed: Closed) -> Opened:
     """Open the incident as one that waits for the operator, or let the present one wait for this reason.
 
-    One transaction, no lock. Nothing is written where it waits at that gate already, but once that a clock is ahead.
+    One transaction, no lock. Nothing is written where it waits at that gate already, but once that a clock is ahead,
+    where it was granted something meanwhile that a sign of life ends, and each time that the host had failed anew:
+    the next time counts from there.
     """
     opened = findings.view.incidents.get(node.name)
     incident = (opened.incident if opened else None) or new_incident(findings, node)
-    news = closed.cause is Cause.CLOCKS_DIFFER and incident.cause is not Cause.CLOCKS_DIFFER
+    clocks = closed.cause is Cause.CLOCKS_DIFFER and incident.cause is not Cause.CLOCKS_DIFFER
+    # It may live only now, as where Nova had called it up at first.
+    refuted = closed.sign_of_life and incident.seen_alive() != incident
+    news = clocks or refuted or fails_anew(findings.view, node)
     waits = incident.state is IncidentState.NEEDS_OPERATOR and incident.gate is closed.gate
     if waits and node.recovered and not news:
         return Opened.STANDS
-    named = replace(incident, nova_host=incident.nova_host or node.nova_host or "")
+    name = node.nova_host if incident.before_the_fence else incident.nova_host
+    named = replace(incident, nova_host=name or incident.nova_host)
     waiting = named.asking(closed).noting(clients.clock.now(), clients.me, str(closed))
     outcome = clients.store.commit(
         [

@@ -12,20 +12,22 @@ from typing import TypeVar
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.nova_name import same_name
 from nova_ha.cluster.permit import lasting
-from nova_ha.cluster.schema import FAILED, MAINTENANCE, PAUSED, RECOVERED, open_incident
+from nova_ha.cluster.schema import FAILED, MAINTENANCE, NOVA_HOST, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
 from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete_cas
 from nova_ha.consul.values import flag_to
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
 from nova_ha.limits import NOVA_PATIENCE_S
-from nova_ha.probe.votes import NodeVotes, read_votes
+from nova_ha.probe.votes import NodeVotes, Votes, read_votes
 from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.recovery.claim import Claimed, recovered_set, released
 from nova_ha.recovery.driver_clients import DriverClients, Halted, NeedsOperator
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.states import Event, advance, stop
+from nova_ha.recovery.storage import Disks
+from nova_ha.recovery.transitions import Event, advance, stop
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Driver:
         self.policy, self.quorum = view.policy, view.quorum
         self.own_nova_host: str = view.ha_nodes[clients.me].nova_host
         self.node = node
+        self.registered = view.compute_nodes
         self.incident = claimed.incident
         self.index = claimed.index
         self.session = claimed.session
@@ -82,7 +85,8 @@ class Driver:
     def before_effect(self, call_timeout_s: float) -> None:
         """Return when a call with an effect, of that time-out, may be sent now.
 
-        Raises LockLost; Halted when paused or asked to end; NeedsOperator when `failed` was reset.
+        Raises LockLost; Halted when paused or asked to end, or when the keys of its BMC have changed; NeedsOperator
+        when `failed` was reset.
         """
         self.stop_if_asked()
         self._still_wanted()
@@ -133,12 +137,15 @@ class Driver:
 
     def votes_now(self) -> NodeVotes:
         """Read what the observers see of the node by now."""
-        view = self.view_now()
-        return self._ask_consul(lambda: read_votes(self._store, view)).of(self.node.name)
+        return self.all_votes_now(self.view_now()).of(self.node.name)
 
-    def former_incident(self) -> Incident | None:
-        """Return the node's last incident in history, None where there is none that can be read."""
-        return self._ask_consul(lambda: last_incident(self._store, self.node.name))
+    def all_votes_now(self, view: ClusterView) -> Votes:
+        """Read what the observers see of all nodes by now."""
+        return self._ask_consul(lambda: read_votes(self._store, view))
+
+    def former_incident(self, node: str = "") -> Incident | None:
+        """Return the last incident in history, None where none can be read: of this node, where no other is named."""
+        return self._ask_consul(lambda: last_incident(self._store, node or self.node.name))
 
     @property
     def latest_now(self) -> datetime:
@@ -152,6 +159,17 @@ class Driver:
 
     def _at_work_for(self) -> timedelta:
         return timedelta(seconds=self.clients.clock.monotonic() - self._began_at)
+
+    def disks(self) -> Disks:
+        """Return what becomes of the disks of the host's servers, by the keys as they are now.
+
+        Where they go to stays as the last look read it, and so does a policy that cannot be read any more: what a
+        typing error puts back to a default says nothing of a disk.
+        """
+        view = self.view_now()
+        said = self.policy if view.policy_problems else view.policy
+        policy = replace(said, recovery_target=self.policy.recovery_target)
+        return Disks.of(replace(view, policy=policy), self.node.name, self.own_nova_host, self.incident.rebuild)
 
     # --- how the work ends ---
 
@@ -228,13 +246,18 @@ class Driver:
         return entry is not None and entry.session == self.session.id
 
     def _ask_consul(self, call: Callable[[], T]) -> T:
-        """Make the call, again while Consul fails, as over a change of its leader, and the session lives."""
+        """Make the call, again while Consul fails, as over a change of its leader, and the session lives.
+
+        Raises LockLost where it does not live, whatever Consul said last, and else Consul's error; at once where the
+        process was asked to end: whoever takes over then reads what was written.
+        """
         until = self.clients.clock.monotonic() + CONSUL_PATIENCE_S
         while True:
             try:
                 return call()
             except ConsulError as error:
-                if self.session.lost or self.clients.clock.monotonic() > until:
+                self.held.refuse_if_gone()
+                if self.clients.stopping() or self.clients.clock.monotonic() > until:
                     raise
                 log.warning("host=%s step=%s %s", self.node.name, self.incident.state.value, error)
             self.clients.clock.sleep(1.0)
@@ -260,11 +283,22 @@ class Driver:
             raise Halted(f"{self.node.name}: paused while {state} (key {pause.key})")
         if self.incident.receipt is None and self._maintained(node):
             raise Halted(f"{self.node.name}: maintenance began while {state}")
+        if self._has_another_bmc(node):
+            raise Halted(f"{self.node.name}: the keys of its BMC were changed while {state}: it is looked at anew")
+        if node.nova_word and not same_name(node.nova_word, self.incident.nova_host):
+            why = f"{node.key(NOVA_HOST)} is {node.nova_word!r} now, and {self.incident.nova_host!r} was taken for it"
+            raise NeedsOperator(
+                Gate.RUNTIME_CONFIG, f"{why} until {state}: see whether that one is well, and free it"
+            )
         if not node.recovered:
             again = cas(node.key(RECOVERED), flag_to(True), node.index(RECOVERED))
             self.save(
                 self.incident.noting(self.clients.clock.now(), self.clients.me, "recovered set True again"), again
             )
+
+    def _has_another_bmc(self, node: ComputeNode) -> bool:
+        """True where the BMC, or an operator's word about it, is no more what the last look has read."""
+        return (node.bmc, node.identity_word) != (self.node.bmc, self.node.identity_word)
 
     def _node_now(self) -> ComputeNode:
         prefix = self.node.key("")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.moving import on_their_way_here
-from nova_ha.recovery.states import Event, advance
+from nova_ha.recovery.servers import before_it_starts, queued
+from nova_ha.recovery.transitions import Event, advance
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,8 @@ def in_words(incident: Incident) -> str:
 
 
 def _audit(driver: Driver) -> Sequence[str]:
-    """Return what should not be: servers still on the host, or on their way to it, migrations still open.
+    """Return what should not be: servers still on the host, or on their way to it, migrations still open, tasks
+    that wait for the host.
 
     Raises NovaError.
     """
@@ -48,4 +50,6 @@ def _audit(driver: Driver) -> Sequence[str]:
     for record in driver.compute.evacuations(host):
         if record.status.open:
             lines.append(f"audit: migration {record.uuid} of {record.server} is still {record.status.value}")
+    if waiting := queued(driver.incident):
+        lines.append(f"audit: {before_it_starts(host, waiting)}")
     return [*lines, *(f"audit: {line}" for line in on_their_way_here(driver.compute, host))]

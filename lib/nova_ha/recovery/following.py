@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.compute import Migration, Server, VMState
+from nova_ha.compute import Migration, Server
+from nova_ha.compute.states import MigrationStatus, VMState
+from nova_ha.recovery.moving import NO_TASK
+from nova_ha.recovery.storage import with_disks
 
 # An intent without a visible migration is watched so long before it is sent again: Nova may still act on it.
 UNSEEN_S = 60.0
@@ -19,12 +22,13 @@ LONGEST_PAUSE_S = 60.0
 class Followed:
     """A server's progress after a look, with a line for the story where it ended or failed.
 
-    `stopped` is True where the look found it shut down.
+    `stopped` is True where the look found it shut down; `disk_locked`, where a writer held its disk.
     """
 
     progress: ServerProgress
     line: str = ""
     stopped: bool = False
+    disk_locked: bool = False
 
 
 class Waiting:
@@ -36,11 +40,16 @@ class Waiting:
     def __init__(self, server_timeout_s: float) -> None:
         self.server_timeout_s = server_timeout_s
         self._since: dict[tuple[str, int], float] = {}
+        self._rebuilt_since: dict[tuple[str, int], float] = {}
         self._not_before: dict[str, float] = {}
 
     def since(self, server: str, progress: ServerProgress, now: float) -> float:
         """Return the seconds since this attempt was first seen."""
         return now - self._since.setdefault((server, progress.attempts), now)
+
+    def rebuilt_for(self, server: str, progress: ServerProgress, now: float) -> float:
+        """Return the seconds since somebody else was first seen to rebuild it, before its next attempt."""
+        return now - self._rebuilt_since.setdefault((server, progress.attempts), now)
 
     def pause(self, server: str, progress: ServerProgress, now: float, asked_for_s: float = 0.0) -> None:
         """Let some time pass before the next try, more after each; as much as Nova asks for, within bounds."""
@@ -89,7 +98,9 @@ def follow(
         found = look()
         if found is None:
             return _deleted(progress)
-        return _again(progress, attempts, found.fault or f"its migration is {record.status.value}")
+        progress = replace(progress, may_run_on=_may_run_on(progress, record, destination_fenced))
+        why = found.fault or f"its migration is {record.status.value}"
+        return _locked(progress, why) if found.disk_locked else _again(progress, attempts, why)
     if destination_fenced:
         # Nobody will finish it any more, though its record stays open: Nova takes a new one to another host.
         return _again(progress, attempts, f"its destination {record.destination} failed too, and was fenced")
@@ -101,6 +112,40 @@ def follow(
         f"still {record.status.value} on {record.destination or 'no host yet'} after {server_timeout_s:g} s; "
         "make sure that it never runs there, then evacuate it by hand: `openstack server evacuate`",
     )
+
+
+def and_may_run(progress: ServerProgress) -> str:
+    """Return what is added to the reason of a server that ends as failed, where its guest may run."""
+    if not (host := progress.may_run_on):
+        return ""
+    return f"; its guest may run on {host}: see there; where it does not, `openstack server evacuate` to another host"
+
+
+def failed_at(records: Sequence[Migration], server: str) -> str:
+    """Return the host to which the server was given last, and where that failed; empty where none may run it.
+
+    `records` are newest first.
+    """
+    for record in records:
+        if record.server == server and record.status.arrived:
+            break
+        if record.server == server and _was_given(record):
+            return record.destination
+    return ""
+
+
+def _was_given(record: Migration) -> bool:
+    """True where the record has failed at its destination: Nova destroys nothing there, whatever it had begun.
+
+    What ends in `error` has found no host.
+    """
+    return record.status.ended and record.status is not MigrationStatus.ERROR
+
+
+def _may_run_on(progress: ServerProgress, record: Migration, destination_fenced: bool) -> str:
+    if not _was_given(record):
+        return progress.may_run_on
+    return "" if destination_fenced else record.destination
 
 
 def unanswered(progress: ServerProgress, waited_s: float, server_timeout_s: float, why: str) -> Followed:
@@ -136,12 +181,14 @@ def _arriving(
     if found.host != source:
         return _evacuated(progress, found)
     if waited_s > server_timeout_s:
-        return _failed(progress, f"its migration is done, but Nova still has it on {source}")
+        on = progress.host or "its destination"
+        why = f"its migration is over, but Nova still has it on {source}: see whether it runs on {on}"
+        return _failed(progress, f"{why}; where it does not, {NO_TASK}")
     return Followed(progress)
 
 
 def _evacuated(progress: ServerProgress, found: Server) -> Followed:
-    arrived = replace(progress, state=ServerState.EVACUATED, host=found.host, reason="")
+    arrived = with_disks(replace(progress, state=ServerState.EVACUATED, host=found.host, reason=""), found)
     stopped = found.vm_state is VMState.STOPPED
     return Followed(arrived, f"evacuated to {found.host}, {found.vm_state.value}", stopped)
 
@@ -150,9 +197,15 @@ def _deleted(progress: ServerProgress) -> Followed:
     return Followed(replace(progress, state=ServerState.SKIPPED, reason="was deleted meanwhile"), "was deleted")
 
 
+def _locked(progress: ServerProgress, why: str) -> Followed:
+    """Return it as still to be asked for, once somebody has seen who holds its disk."""
+    waiting = replace(progress, state=ServerState.PENDING, reason=f"its disk is locked: {why}")
+    return Followed(waiting, f"a writer holds its disk: {why}", disk_locked=True)
+
+
 def _again(progress: ServerProgress, attempts: int, why: str) -> Followed:
     if progress.attempts >= attempts:
-        return _failed(progress, f"{why} (try {progress.attempts} of {attempts})")
+        return _failed(progress, f"{why} (try {progress.attempts} of {attempts}){and_may_run(progress)}")
     line = f"try {progress.attempts} of {attempts} failed: {why}"
     return Followed(replace(progress, state=ServerState.PENDING, reason=why), line)
 

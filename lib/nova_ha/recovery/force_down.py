@@ -15,12 +15,14 @@ from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import NeedsOperator
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.reports import Silence
-from nova_ha.recovery.states import Event
+from nova_ha.recovery.transitions import Event
 
 log = logging.getLogger(__name__)
 
 BETWEEN_LOOKS_S = 2.0
 
+# What Nova takes.
+LONGEST_REASON = 255
 FENCED_REASON = f"{OUR_REASON} failed, fenced"
 
 
@@ -48,8 +50,9 @@ def _set_and_read_back(driver: Driver) -> ComputeService:
         _refuse_if_it_reported(driver, service)
         driver.before_effect(timeout)
         driver.compute.force_down(service.id, True)
-    # Where an operator disabled it before us, with a reason of their own, that reason stays.
-    if service.enabled or service.disabled_reason.startswith(OUR_REASON):
+    # Where an operator disabled it before us, with a reason of their own, that reason stays. Nova's own would not
+    # keep the host disabled: it takes that back by itself as soon as the host returns.
+    if service.enabled or service.disabled_by_nova or service.disabled_reason.startswith(OUR_REASON):
         driver.before_effect(timeout)
         driver.compute.disable(service.id, disabled_reason(driver))
     service = current_service(driver)
@@ -74,7 +77,9 @@ def _refuse_if_it_reported(driver: Driver, service: ComputeService) -> None:
 
 def disabled_reason(driver: Driver) -> str:
     """Return the reason that Nova shows: ours, with the incident and who fenced it."""
-    return f"{FENCED_REASON} by {driver.clients.me}, incident {to_stamp(driver.incident.started)}"
+    incident = f", incident {to_stamp(driver.incident.started)}"
+    who = f"{FENCED_REASON} by {driver.clients.me}"
+    return who[: LONGEST_REASON - len(incident)] + incident
 
 
 def current_service(driver: Driver) -> ComputeService:

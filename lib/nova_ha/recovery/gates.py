@@ -10,20 +10,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from nova_ha.cluster import shared_gates
+from nova_ha.cluster import identity_gates, shared_gates
 from nova_ha.cluster.duty import duty
 from nova_ha.cluster.gate import Cause, Gate
-from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
-from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.incident import MOST_SERVERS, Incident, IncidentState, Receipt, ReceiptMethod
+from nova_ha.cluster.node import ComputeNode, HANode
+from nova_ha.cluster.nova_name import same_name
 from nova_ha.cluster.reading import ClocksDiffer, GateReading, Then, permits_of, with_approval
+from nova_ha.cluster.rivals import namesakes
 from nova_ha.cluster.schema import OUR_REASON
-from nova_ha.cluster.together import Together, before_a_claim
+from nova_ha.cluster.together import NOBODY, Together, before_a_claim
 from nova_ha.power import PowerState
-from nova_ha.power.identity import Match, compared
+from nova_ha.printable import first_few
+from nova_ha.probe.sighting import Grade, SightCause
 from nova_ha.recovery.driver_clients import Answer
+from nova_ha.recovery.failing_since import reports_now
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.silence import StoodStill, silence_of
+from nova_ha.recovery.silence import StoodStill, needed_s, silence_of
+from nova_ha.recovery.storage import Disks
 from nova_ha.recovery.targets import targets
+from nova_ha.recovery.transitions import at_work_on, works_on
+
+NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,45 @@ class Case:
         return self.receipt is not None and self.receipt.method is ReceiptMethod.BMC
 
     @property
+    def word(self) -> Receipt | None:
+        """An operator's word that it is off, while it lasts."""
+        return self.receipt if self.receipt and not self.off_by_bmc else None
+
+    @property
     def fenced(self) -> bool:
         """True where nothing is asked about fencing it any more.
 
         Where an operator's word has expired since, the driver proves it anew, by the BMC.
         """
-        return self.receipt is not None or (self.incident is not None and not self.incident.before_the_fence)
+        return self.receipt is not None or self.cut
 
     @cached_property
     def silence(self) -> StoodStill | None:
         """How long its nova-compute has stood still; None where that is not asked, or cannot be."""
-        f, host = self.findings, self.node.nova_host
+        f, host = self.findings, self.host
         if self.off_by_bmc or f.services is None or not host:
             return None
-        return silence_of(f.heard, host, f.failing, f.view.policy.nova_report_interval, f.well)
+        interval_s, has_reported = f.view.policy.nova_report_interval, self.has_reported
+        return silence_of(f.heard, host, f.failing, interval_s, f.well, has_reported=has_reported)
+
+    @property
+    def has_reported(self) -> bool:
+        """True where it has reported since its SSH began to fail, as its incident or this HA node knows.
+
+        An incident that waits because the host answered goes on once that fails anew: what it knew says nothing then.
+        """
+        asked = self.incident.asked if self.incident and self.incident.gate is not Gate.ANSWERS else {}
+        return self.host in self.findings.reported or Gate.NOVA_REPORTS in asked
+
+    @property
+    def host(self) -> str | None:
+        """Nova's name of the node: once its power is cut that of its incident, whatever its keys say since."""
+        return (self.cut and self.incident and self.incident.nova_host) or self.node.nova_host
+
+    @property
+    def cut(self) -> bool:
+        """True where the work has gone beyond cutting its power."""
+        return self.incident is not None and not self.incident.before_the_fence
 
     @property
     def own_nova_host(self) -> str | None:
@@ -71,24 +104,49 @@ Question = Callable[[Case], GateReading | None]
 
 
 def readings(findings: Findings, node: ComputeNode, incident: Incident | None) -> list[GateReading]:
-    """Return every gate that is asked, in order; pure. The waits come before the questions to the operator."""
+    """Return every gate that is asked, in order; pure.
+
+    The waits come before the questions to the operator, and before both whether the host lives: what is waited for
+    may take days, in which a host that is well again would be taken for the one that failed.
+    """
     case = Case(findings, node, incident)
-    waits = [replace(found, then=Then.WAIT) for ask in WAITS if (found := ask(case))]
-    questions = [replace(found, then=Then.ASK) for ask in QUESTIONS if (found := ask(case))]
-    reports = [replace(found, then=Then.LOOK_AGAIN) for ask in LAST if (found := ask(case))]
-    return [*waits, *(_with_operator(case, found) for found in questions), *(_approved(case, r) for r in reports)]
+    first, waits = ([replace(r, then=Then.WAIT) for ask in those if (r := ask(case))] for those in (FIRST, WAITS))
+    alive, questions = (
+        [_with_operator(case, replace(r, then=Then.ASK)) for ask in those if (r := ask(case))]
+        for those in (SIGNS_OF_LIFE, QUESTIONS)
+    )
+    reports = [replace(r, then=_then(r)) for ask in LAST if (r := ask(case))]
+    return [*first, *alive, *waits, *questions, *(_approved(case, r) for r in reports)]
 
 
-def targets_of(findings: Findings, node: ComputeNode) -> Sequence[str]:
+def targets_of(findings: Findings, node: ComputeNode, incident: Incident | None = None) -> Sequence[str]:
     """Return where its servers may go: Nova host names, `""` for the scheduler's choice."""
-    case = Case(findings, node, None)
+    case = Case(findings, node, incident)
     kinds, services = findings.view.policy.recovery_target, findings.services or ()
-    return targets(kinds, services, failed_host=node.nova_host, own_host=case.own_nova_host)
+    return targets(kinds, services, failed_host=case.host, own_host=case.own_nova_host)
+
+
+def nova_host_of(findings: Findings, node: ComputeNode, incident: Incident | None) -> str:
+    """Return Nova's name of the node, empty where none may be believed."""
+    return Case(findings, node, incident).host or ""
+
+
+def who_goes_first(findings: Findings, node: ComputeNode, incident: Incident | None) -> frozenset[str]:
+    """Return the HA nodes that the node is left to and that could claim it now; none while one of them works."""
+    reading = _shared_first(Case(findings, node, incident))
+    shut = reading is not None and reading.shut and not reading.seen["busy"]
+    return frozenset(reading.seen["first"]) if reading and shut else frozenset()
 
 
 def silence_asked(findings: Findings, node: ComputeNode, incident: Incident | None) -> StoodStill | None:
     """Return how long its nova-compute has stood still; None where that is not asked, or cannot be."""
     return Case(findings, node, incident).silence
+
+
+def _then(reports: GateReading) -> Then:
+    """Another look tells nothing more of one that Nova calls up, nor of an agent: it is asked after Nova."""
+    waits = reports.gate is Gate.NOVA_REPORTS and reports.cause not in (Cause.STILL_REPORTS, Cause.CALLED_UP)
+    return Then.LOOK_AGAIN if waits else Then.ASK
 
 
 # --- the operator's part ---
@@ -155,26 +213,72 @@ def _no_quorum(case: Case) -> GateReading | None:
 
 
 def _nova_away(case: Case) -> GateReading | None:
+    """Closed too where its servers cannot be listed before the fence: what is asked of them comes before its power.
+
+    Without them nothing could go on after it either. A fenced host's are listed by its driver, patiently.
+    """
     services, trouble = case.findings.services, case.findings.nova_trouble
     if _nova_hears_nobody(case):
         return None
-    return GateReading.of(Gate.NOVA_AWAY, services is not None, trouble=trouble, services=len(services or ()))
+    read = services is not None and (case.fenced or not trouble)
+    return GateReading.of(Gate.NOVA_AWAY, read, trouble=trouble, services=len(services or ()))
 
 
 def _cannot_tell(case: Case) -> GateReading | None:
-    sight = case.findings.sight
-    if case.receipt or sight.answer is not Answer.UNKNOWN:
+    f, sight = case.findings, case.findings.sight
+    if case.off_by_bmc or sight.answer is not Answer.UNKNOWN or (case.word and sight.alive):
         return None
-    return GateReading.of(Gate.ANSWERS, False, Cause.CANNOT_TELL, me=case.findings.me, why=sight.why)
+    if sight.cause is SightCause.TURNED_AWAY and f.votes.grade(f.view.quorum) is Grade.HANGS:
+        return None  # the same hang: the logins that hang there fill its MaxStartups
+    return _approved(case, GateReading.of(Gate.ANSWERS, False, Cause.CANNOT_TELL, me=f.me, why=sight.why))
+
+
+def _fails_briefly(case: Case) -> GateReading | None:
+    """Closed while a host that was well after it was set failed has not failed for as long as at first again."""
+    f, threshold = case.findings, case.findings.view.policy.monitor_fail_threshold
+    agreed = f.votes.agreed(f.view.quorum)
+    if case.fenced or not agreed or _cannot_tell(case) or f.sight.answer is Answer.ANSWERS:
+        return None
+    if max(agreed, case.node.number_fails) >= threshold:
+        return None
+    return _approved(
+        case, GateReading.of(Gate.ANSWERS, False, Cause.FAILS_BRIEFLY, agreed=agreed, threshold=threshold)
+    )
+
+
+def _others_connect(case: Case) -> GateReading | None:
+    """Closed while the observers' last looks speak against an operator's word; they may be older than it."""
+    f = case.findings
+    if case.word is None or f.sight.alive or not f.votes.takes_connections(f.view.quorum):
+        return None
+    seen = "took their connections on its SSH port"
+    return GateReading.of(
+        Gate.NOT_SILENT, False, said=_said(case), node=case.node.name, seen=seen, me=f.votes.in_words()
+    )
 
 
 def _bmc_unreachable(case: Case) -> GateReading | None:
-    """Closed only where the incident waits for its BMC already: whether the power can be cut, the fence finds out."""
-    if case.receipt:
+    """Closed only where the incident waits for its BMC already: whether the power can be cut, the fence finds out.
+
+    One that was proved off waits likewise, until its power can be read again.
+    """
+    power = case.findings.power
+    unread = _waits_at(case, Gate.POWER_UNKNOWN) and not _word_holds_here(case)
+    waits = unread or _waits_at(case, Gate.BMC_UNREACHABLE)
+    if case.receipt and not (case.off_by_bmc and waits):
         return None
-    power, waits = case.findings.power, case.incident is not None and case.incident.gate is Gate.BMC_UNREACHABLE
     is_open = not waits or power.state is not PowerState.UNKNOWN
     return GateReading.of(Gate.BMC_UNREACHABLE, is_open, state=power.state.value, why=power.why)
+
+
+def _word_holds_here(case: Case) -> bool:
+    """True where an operator's word holds by our clock: where it has ended by Nova's, the driver says so."""
+    receipt = case.incident.receipt if case.incident else None
+    return receipt is not None and receipt.method is ReceiptMethod.OPERATOR and receipt.valid(case.findings.now)
+
+
+def _waits_at(case: Case, gate: Gate) -> bool:
+    return case.incident is not None and case.incident.gate is gate
 
 
 def _another_takes_it(case: Case) -> GateReading | None:
@@ -184,7 +288,7 @@ def _another_takes_it(case: Case) -> GateReading | None:
 def _no_target(case: Case) -> GateReading:
     if case.findings.services is None:
         return GateReading.behind(Gate.NO_TARGET, Gate.NOVA_AWAY)
-    found = targets_of(case.findings, case.node)
+    found = targets_of(case.findings, case.node, case.incident)
     return GateReading.of(Gate.NO_TARGET, bool(found), targets=found)
 
 
@@ -194,29 +298,83 @@ def _nova_hears_nobody(case: Case) -> GateReading | None:
     Whoever lets nova-reports pass does not ask whether it is silent.
     """
     found = case.silence
-    if found is None or found.others is None or _approved(case, GateReading.of(Gate.NOVA_REPORTS, False)).open:
+    if found is None or _approved(case, GateReading.of(Gate.NOVA_REPORTS, False)).open:
+        return None
+    return too_few_heard(found)
+
+
+def too_few_heard(found: StoodStill) -> GateReading | None:
+    """Return the closed reading of nova-away where this silence says nothing: too few others were heard meanwhile."""
+    if found.others is None:
         return None
     if found.others.number == 0:
         return GateReading.of(Gate.NOVA_AWAY, False, Cause.NO_OTHERS)
     if (quiet := found.quiet) is None:
         return None
-    seen = {"silent": len(quiet.silent), "others": quiet.number, "zone": quiet.zone}
+    if not quiet.too_quiet:
+        return GateReading.of(Gate.NOVA_AWAY, False, Cause.OTHERS_RETURN, late=len(quiet.late), others=quiet.number)
+    names = first_few(sorted(quiet.silent), NAMES_SHOWN)
+    seen = {"silent": len(quiet.silent), "others": quiet.number, "zone": quiet.zone, "names": names}
     return GateReading.of(Gate.NOVA_AWAY, False, Cause.OTHERS_SILENT, **seen)
+
+
+def _shared_first(case: Case) -> GateReading | None:
+    """Closed where this HA node would leave servers behind that another one can bring back, with their root disks."""
+    f, mine = case.findings, case.findings.view.ha_nodes.get(case.findings.me)
+    if not f.root_disks or f.services is None or mine is None or f.view.policy_problems:
+        return None
+    others = [] if _brings_disks(case, mine) else [ha for ha in f.view.ha_nodes.values() if _may_go_first(case, ha)]
+    first = [ha for ha in others if _brings_disks(case, ha)]
+    busy = sorted(i.node for ha in first for i in at_work_on(f.view, ha))
+    names = tuple(ha.name for ha in first)
+    return _approved(
+        case, GateReading.of(Gate.SHARED_FIRST, not names, me=f.me, disks=f.root_disks, first=names, busy=busy)
+    )
+
+
+def _may_go_first(case: Case, other: HANode) -> bool:
+    """True where it can claim the node, or will be able to after its present work.
+
+    One that did not take it is waited for no longer, unless it turns out to be at work on another.
+    """
+    f = case.findings
+    free = not other.in_use or any(works_on(f.view, other))
+    asked = other.name in f.alive and other.name not in {f.me, case.node.name}
+    expected = other.name not in f.waited_for or bool(at_work_on(f.view, other))
+    return asked and expected and free and not f.view.problems_of(other.name) and other.nova_host != case.host
+
+
+def _brings_disks(case: Case, ha_node: HANode) -> bool:
+    f, host = case.findings, ha_node.nova_host
+    kinds = f.view.policy.recovery_target
+    places = targets(kinds, f.services or (), failed_host=case.host, own_host=host)
+    disks = Disks.of(f.view, case.node.name, host, {})
+    return any(disks.seen_at(place) for place in places)
 
 
 # --- what only the operator can judge ---
 
 
 def _not_silent(case: Case) -> GateReading | None:
-    """Asked of a host that its BMC proved off. The observers' reports may be older than that; this look is not."""
-    if not case.off_by_bmc:
-        return None
+    """Asked of a host that is off, by its BMC or an operator's word: what is off takes no connection.
+
+    The observers' reports may be older than that; this look is not. One that logs in meets `answers` by a word.
+    """
     f = case.findings
-    alive = f.power.state is PowerState.OFF and f.sight.alive
+    if case.receipt is None or _others_connect(case) or (case.word and f.sight.answer is Answer.ANSWERS):
+        return None
+    alive = (case.word is not None or f.power.state is PowerState.OFF) and f.sight.alive
     seen = f.sight.in_words() if f.sight.alive else f.sight.why or f.sight.answer.value
-    return GateReading.of(
-        Gate.NOT_SILENT, not alive, node=case.node.name, state=f.power.state.value, seen=seen, me=f.me
-    )
+    return GateReading.of(Gate.NOT_SILENT, not alive, said=_said(case), node=case.node.name, seen=seen, me=f.me)
+
+
+def _said(case: Case) -> str:
+    return word_said(case.word) if case.word else f"its BMC reads {case.findings.power.state.value}"
+
+
+def word_said(word: Receipt) -> str:
+    """Return what an operator's word says."""
+    return f"{word.by} says that it is off"
 
 
 def _receipt_expired(case: Case) -> GateReading | None:
@@ -232,7 +390,7 @@ def _receipt_expired(case: Case) -> GateReading | None:
 def _answers(case: Case) -> GateReading | None:
     """Asked also where an operator has said that it is off: that is no reason to overlook that it lives."""
     f = case.findings
-    if case.off_by_bmc or _cannot_tell(case):
+    if case.off_by_bmc or _cannot_tell(case) or _fails_briefly(case):
         return None
     if f.votes.agreed(f.view.quorum) == 0:
         return GateReading.of(Gate.ANSWERS, False, Cause.SEEN_AGAIN, votes=f.votes.in_words())
@@ -241,43 +399,59 @@ def _answers(case: Case) -> GateReading | None:
     return GateReading.of(Gate.ANSWERS, True, me=f.me, why=f.sight.why or f.sight.answer.value)
 
 
+def _left(case: Case) -> GateReading | None:
+    """Asked again although the monitor has: an incident may have waited over a planned shutdown."""
+    return None if case.fenced else shared_gates.left(case.node, case.findings.left)
+
+
 def _own_host(case: Case) -> GateReading | None:
     return None if case.fenced or _another_takes_it(case) else _own_host_read(case)
 
 
 def _own_host_read(case: Case) -> GateReading:
     node, me = case.node, case.findings.me
-    own = node.name == me or (case.own_nova_host is not None and node.nova_host == case.own_nova_host)
+    own = node.name == me or (case.own_nova_host is not None and case.host == case.own_nova_host)
     return GateReading.of(Gate.OWN_HOST, not own, node=node.name, me=me)
 
 
 def _runtime_config(case: Case) -> GateReading | None:
-    node, f = case.node, case.findings
-    if case.fenced:
+    """Asked also where an operator has said that it is off: of which of Nova's hosts, the keys say."""
+    node, f, host = case.node, case.findings, case.host
+    if case.cut:
         return None
-    if node.nova_host is None:
-        key = node.key("internal/runtime_config")
-        return GateReading.of(Gate.RUNTIME_CONFIG, False, Cause.NAME_MISSING, key=key)
+    if doubted := shared_gates.doubted_name(node):
+        return doubted
     if f.services is None:
         return GateReading.behind(Gate.RUNTIME_CONFIG, Gate.NOVA_AWAY)
-    count = sum(reading.service.host == node.nova_host for reading in f.services)
+    if others := namesakes(node, [reading.service.host for reading in f.services]):
+        return shared_gates.name_of_another(node, others)
+    # Two cells may have one each, in other letters too: Nova's databases know no case.
+    known = [reading.service.host for reading in f.services if same_name(reading.service.host, host or "")]
     # Of two, nobody can say here which one is the host's now, nor on which one its servers are.
-    cause = None if count == 1 else Cause.TWO_RECORDS if count else Cause.UNKNOWN_TO_NOVA
-    return GateReading.of(Gate.RUNTIME_CONFIG, count == 1, cause, nova_host=node.nova_host, services=count)
+    cause = None if known == [host] else Cause.TWO_RECORDS if len(known) > 1 else Cause.UNKNOWN_TO_NOVA
+    return GateReading.of(Gate.RUNTIME_CONFIG, cause is None, cause, nova_host=host, services=len(known))
 
 
 def _disabled_by_other(case: Case) -> GateReading | None:
     if case.fenced:
         return None
-    reading = case.findings.service_of(case.node.nova_host or "")
+    reading = case.findings.service_of(case.host or "")
     if reading is None:
         known = case.findings.services is not None
         return GateReading.behind(Gate.DISABLED_BY_OTHER, Gate.RUNTIME_CONFIG if known else Gate.NOVA_AWAY)
     service = reading.service
-    touched = service.forced_down or not service.enabled
+    touched = service.forced_down or not (service.enabled or service.disabled_by_nova)
     theirs = touched and not service.disabled_reason.startswith(OUR_REASON)
-    how = "forced down" if service.forced_down else "disabled" if touched else "enabled"
+    how = "forced down" if service.forced_down else "enabled" if service.enabled else "disabled"
     return GateReading.of(Gate.DISABLED_BY_OTHER, not theirs, how=how, reason=service.disabled_reason)
+
+
+def _too_many_servers(case: Case) -> GateReading | None:
+    """Read whether the record of an incident has room for them: before anything is done that must be recorded."""
+    count = case.findings.servers
+    if case.fenced or count is None:
+        return None
+    return GateReading.of(Gate.TOO_MANY_SERVERS, count <= MOST_SERVERS, servers=count, most=MOST_SERVERS)
 
 
 def _no_bmc(case: Case) -> GateReading | None:
@@ -290,16 +464,23 @@ def _no_bmc(case: Case) -> GateReading | None:
 
 
 def _bmc_identity(case: Case) -> GateReading | None:
-    """Open where nothing can be compared: the fence compares again, and is stricter."""
+    """Open where the BMC does not answer: the fence compares again."""
     if case.fenced:
         return None
-    f, bmc = case.findings, case.node.bmc
-    if bmc is None:
+    f, node = case.findings, case.node
+    if node.bmc is None:
         return GateReading.behind(Gate.BMC_IDENTITY, Gate.NO_BMC)
-    shown, recorded = f.identity or "", bmc.identity or ""
-    if compared(recorded, shown) is Match.DIFFERS:
-        return GateReading.of(Gate.BMC_IDENTITY, False, ip=bmc.host, shown=shown, recorded=recorded)
-    return GateReading.of(Gate.BMC_IDENTITY, True, trouble=f.identity_trouble, shown=shown, recorded=recorded)
+    return identity_gates.bmc_identity(node, f.identity, f.view.compute_nodes, f.identity_trouble)
+
+
+def _no_identity(case: Case) -> GateReading | None:
+    """Asked where it can be known: the fence asks again, of what the BMC shows right before the command."""
+    another, f = _bmc_identity(case), case.findings
+    if another is None or case.node.bmc is None:
+        return another and GateReading.behind(Gate.NO_IDENTITY, Gate.NO_BMC)
+    if another.shut:
+        return GateReading.behind(Gate.NO_IDENTITY, Gate.BMC_IDENTITY)
+    return identity_gates.no_identity(case.node, f.identity, f.identity_trouble)
 
 
 def _approval(case: Case) -> GateReading | None:
@@ -324,15 +505,16 @@ def _max_failed(case: Case) -> GateReading | None:
         return None
     if f.votes.agreed(f.view.quorum) is None:
         return GateReading.behind(Gate.MAX_FAILED, Gate.NO_QUORUM)  # who fails with it, nobody can say
-    return max_failed(before_a_claim(f.view, f.earliest_now, case.node.name, f.latest_now), case.node)
+    # Of one that has just been set failed the monitor has judged who fails with it: a later one is the one too many.
+    failing = f.failing_now if case.incident or case.node.counted_anew else NOBODY
+    counted = before_a_claim(f.view, f.earliest_now, case.node.name, f.latest_now, failing)
+    return max_failed(counted, case.node)
 
 
 def max_failed(counted: Together, node: ComputeNode) -> GateReading:
     """Return the reading of the storm limit by this counting."""
-    is_open = not counted.too_many_with(node.name)
-    return GateReading.of(
-        Gate.MAX_FAILED, is_open, most=counted.most, nodes=tuple(counted.nodes), limit=counted.limit
-    )
+    is_open, against = not counted.too_many_with(node.name), counted.against(node.name)
+    return GateReading.of(Gate.MAX_FAILED, is_open, most=counted.most, nodes=tuple(against), limit=counted.limit)
 
 
 def _begins(case: Case, gate: Gate) -> bool:
@@ -347,14 +529,19 @@ def _begins(case: Case, gate: Gate) -> bool:
 
 
 def _nova_reports(case: Case) -> GateReading | None:
-    f, node = case.findings, case.node
+    f = case.findings
     if case.off_by_bmc:
         return None
     if f.services is None or _nova_hears_nobody(case):
         return GateReading.behind(Gate.NOVA_REPORTS, Gate.NOVA_AWAY)
-    found, reading = case.silence, f.service_of(node.nova_host or "")
+    found, reading = case.silence, f.service_of(case.host or "")
     if found is None or reading is None:
         return GateReading.of(Gate.NOVA_REPORTS, True, Cause.NEVER_KNOWN)
+    now_s = needed_s(f.view.policy.nova_report_interval)
+    if case.has_reported and reports_now(f.heard, case.host or "", now_s):
+        return GateReading.of(Gate.NOVA_REPORTS, False, Cause.STILL_REPORTS)
+    if case.has_reported and reading.service.up:
+        return GateReading.of(Gate.NOVA_REPORTS, False, Cause.CALLED_UP)
     if found.others is None:
         return GateReading.of(Gate.NOVA_REPORTS, False, missing_s=found.missing_s, age_s=reading.silent_for_s)
     others = found.others
@@ -363,33 +550,50 @@ def _nova_reports(case: Case) -> GateReading | None:
     )
 
 
-# The order in which they are asked. What may pass by itself comes first, then what the operator is asked about.
-WAITS: tuple[Question, ...] = (
+def _agent_alive(case: Case) -> GateReading | None:
+    """Asked also where an operator has said that it is off, as whether its nova-compute reports."""
+    f = case.findings
+    if case.off_by_bmc:
+        return None
+    return shared_gates.agent_alive(f.agent_alive, f.sight.connected or f.votes.takes_connections(f.view.quorum))
+
+
+# The order in which they are asked. Whether it may be looked at, and from here; then whether it lives; then what may
+# pass by itself; and then what the operator is asked about.
+FIRST: tuple[Question, ...] = (
     _not_due,
     _withdrawn,
     _policy,
     _unreadable,
     _paused,
     _maintenance,
+    _another_takes_it,
+)
+SIGNS_OF_LIFE: tuple[Question, ...] = (_not_silent, _answers)
+WAITS: tuple[Question, ...] = (
+    _others_connect,
     _no_quorum,
     _nova_away,
     _cannot_tell,
+    _fails_briefly,
     _bmc_unreachable,
-    _another_takes_it,
     _no_target,
+    _shared_first,
     _nova_hears_nobody,
 )
 QUESTIONS: tuple[Question, ...] = (
-    _not_silent,
     _receipt_expired,
-    _answers,
+    _left,
     _own_host,
     _runtime_config,
     _disabled_by_other,
+    _too_many_servers,
     _no_bmc,
     _bmc_identity,
+    _no_identity,
     _approval,
     _repeat,
     _max_failed,
 )
-LAST: tuple[Question, ...] = (_nova_reports,)
+# A host that has just died has a living agent for some seconds, which pass while its nova-compute is listened for.
+LAST: tuple[Question, ...] = (_nova_reports, _agent_alive)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nova_ha.cluster.gate import Cause, Closed, Gate
+from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident
-from nova_ha.cluster.reading import GateReading, Then
+from nova_ha.cluster.reading import Then
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.gates import readings, silence_asked
-from nova_ha.recovery.silence import reported
 
 
 @dataclass(frozen=True)
@@ -68,18 +67,3 @@ def decide(findings: Findings, node_name: str, incident: Incident | None) -> Out
             return LookAgain(shut.closed, silence.missing_s, silence.until_s) if silence else Wait(shut.closed)
         case _:
             return Ask(shut.closed)
-
-
-def decide_again(before: Findings, after: Findings, node_name: str, incident: Incident | None) -> Outcome:
-    """Decide with what was seen after the wait that a LookAgain asked for; pure.
-
-    Where nova-compute has reported meanwhile it is alive. Where its record changed otherwise, the time begins anew.
-    """
-    outcome = decide(after, node_name, incident)
-    if not isinstance(outcome, LookAgain):
-        return outcome
-    node = after.view.compute_nodes[node_name]
-    then, now = (f.service_of(node.nova_host or "") for f in (before, after))
-    if then and now and reported(then.service, now.service):
-        return Ask(GateReading.of(Gate.NOVA_REPORTS, False, Cause.STILL_REPORTS).closed)
-    return outcome

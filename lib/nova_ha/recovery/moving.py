@@ -10,6 +10,7 @@ from nova_ha.errors import NovaError
 
 log = logging.getLogger(__name__)
 
+NO_TASK = "`openstack server set --state error` ends its task, then retry"
 AND_THEN = (
     "see where it runs, then retry (`nova-ha node retry`);"
     " where it runs nowhere, `openstack server set --state error` ends its task first"
@@ -23,6 +24,11 @@ def moving(server: Server) -> bool:
     the guest on either side: seen on Nova 34.
     """
     return server.task_state == "migrating" or server.task_state.startswith("resize_")
+
+
+def being_rebuilt(server: Server) -> bool:
+    """True while Nova rebuilds it, for an evacuation or for its owner. It stays so where the host at work dies."""
+    return server.task_state.startswith("rebuil")
 
 
 def left_moving(compute: Compute, server: Server) -> str:

@@ -32,7 +32,7 @@ from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unc
 from nova_ha.consul.values import MAX_OPERATIONS, MOST_LINE, BadValue, flag_to, line_from
 from nova_ha.errors import ConfigError, Refused, TryAgain
 from nova_ha.recovery.archive import into_history
-from nova_ha.recovery.states import WORKING, Event, advance
+from nova_ha.recovery.transitions import WORKING, Event, advance
 
 DEFAULT_APPROVAL = timedelta(hours=1)
 DEFAULT_CONFIRMATION = timedelta(hours=1)
@@ -74,6 +74,8 @@ def approve(
 ) -> Approved:
     """Let the gates pass for one incident of each node, until then (default: 1 h). Replaces an earlier approval.
 
+    Servers that may come back with a new disk may so still, each until its own end.
+
     It is for the failure that is there now. A driver that is at work would leave it to the node's next incident,
     which nobody has seen, and a node that is well keeps it for its next failure: such nodes get none, and it is
     refused where all are such.
@@ -82,7 +84,7 @@ def approve(
     if closed := [gate.value for gate in gates if not gate.approvable]:
         known = ", ".join(gate.value for gate in APPROVABLE)
         raise ConfigError(f"no approval lets {', '.join(closed)} pass", remedy=f"it may name {known}")
-    approval = Approval(_name(by), _words(why), until, tuple(gates)).to_kv()
+    approval = Approval(_name(by), _words(why), until, tuple(gates))
     view = read_view(store)
     named = [existing_compute_node(view, node) for node in dict.fromkeys(nodes)]
     busy = [node for node in named if node.lock_session]
@@ -95,7 +97,8 @@ def approve(
     for start in range(0, len(found), at_once):
         group = found[start : start + at_once]
         proofs = [proof for node, there in group for proof in (still_registered(node), lock_free(node), there)]
-        writes = [cas(node.key(APPROVAL), approval, node.index(APPROVAL)) for node, _ in group]
+        given = [(node, _about(approval, clock, node)) for node, _ in group]
+        writes = [cas(node.key(APPROVAL), words.to_kv(), node.index(APPROVAL)) for node, words in given]
         commit(store, [*proofs, *writes, wake()])
     waiting = {str(node.name): _waits_at(view, node) for node, _ in found}
     still = {name: gate for name, gate in waiting.items() if gate and gate not in gates}
@@ -175,8 +178,10 @@ def confirm_off(
     return receipt
 
 
-def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
+def retry(store: Store, clock: Clock, name: str, *, by: str, why: str = "", rebuild: tuple[str, ...] = ()) -> Retried:
     """Let the recovery open a new incident, with a fresh fence, for what is left on a failed node.
+
+    The servers in `rebuild` may come back with a new disk.
 
     An incident that waits or was withdrawn is archived. Refused where the node is not failed, or a driver works on
     it or is about to. Idempotent.
@@ -189,7 +194,7 @@ def retry(store: Store, clock: Clock, name: str, *, by: str) -> Retried:
         raise Refused(f"{node.key('status/failed')} is False: {name} is not failed", remedy="there is nothing to do")
     refuse_if_worked_on(view, node, "wait until it has finished")
     opened = view.incidents.get(name)
-    lets_pass = _retry_approval(clock, node, _name(by))
+    lets_pass = _retry_approval(clock, node, _name(by), _words(why) or "node retry", rebuild)
     operations = [
         lock_free(node),
         _as_read(node, FAILED),
@@ -297,13 +302,23 @@ def _waits_at(view: ClusterView, node: ComputeNode) -> Gate | None:
     return incident.gate if incident and incident.state is IncidentState.NEEDS_OPERATOR else None
 
 
-def _retry_approval(clock: Clock, node: ComputeNode, by: str) -> Approval:
-    """Return the approval that a retry is. What is in force goes on beside it, each gate by its author to its end."""
+def _retry_approval(clock: Clock, node: ComputeNode, by: str, why: str, rebuild: tuple[str, ...]) -> Approval:
+    """Return the approval that a retry is. What is in force goes on beside it, each word to its own end."""
     now = clock.now()
     until = now + DEFAULT_APPROVAL
     present = [permit for permit in (node.approval.permits if node.approval else ()) if permit.lasts(now)]
     kept = tuple(p for p in present if p.gate not in RETRY_LETS_PASS or p.lasts(until))
-    return Approval(by, "node retry", until, RETRY_LETS_PASS, kept)
+    return Approval(by, why, until, RETRY_LETS_PASS, kept, rebuild, _to_rebuild(clock, node))
+
+
+def _about(approval: Approval, clock: Clock, node: ComputeNode) -> Approval:
+    bmc = node.bmc.recorded if node.bmc and Gate.NO_IDENTITY in approval.gates else ""
+    return replace(approval, rebuild_kept=_to_rebuild(clock, node), bmc=bmc)
+
+
+def _to_rebuild(clock: Clock, node: ComputeNode) -> Mapping[str, datetime]:
+    """Return the servers that may come back with a new disk by the words given so far."""
+    return node.approval.to_rebuild(clock.now()) if node.approval else {}
 
 
 def _future(clock: Clock, until: datetime, what: str) -> datetime:

@@ -7,17 +7,19 @@ import threading
 from dataclasses import dataclass
 
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.identity_gates import bmc_identity, no_identity
 from nova_ha.cluster.incident import ReceiptMethod
 from nova_ha.errors import BMCError
 from nova_ha.limits import BMC_READING_S
-from nova_ha.power import BMC, PowerReading, PowerState
-from nova_ha.power.identity import Match, compared
+from nova_ha.power import PowerReading, PowerState
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import NeedsOperator
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 1.5
+# Whoever waits for a reading hears within it that it is to end.
+PAUSE_S = 1.0
 # A batch is sent only on an OFF reading begun so recently.
 FRESH_S = 3.0
 UNKNOWN_PATIENCE_S = 60.0
@@ -33,7 +35,8 @@ class PowerWatch:
     """Reads the power in a thread of its own, so that neither waits for the other. A context manager.
 
     ON stops the work at once. UNKNOWN lets nothing new be sent, and stops the work after a minute, unless an
-    operator's word that has not expired covers it. So is the power where there is no BMC, or another system's.
+    operator's word that has not expired covers it. So is the power where there is no BMC, or another system's; OFF
+    by one without an identity to compare is unknown, ON counts.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -56,10 +59,16 @@ class PowerWatch:
         self._thread.join(BMC_READING_S + 1)
 
     def still_off(self) -> None:
-        """Read until the power is known to be off. Raises NeedsOperator."""
+        """Read until the power is known to be off. Raises NeedsOperator, and Halted where it is asked to end."""
         while not self.off():
-            self.clock.sleep(EVERY_S)
+            self.driver.stop_if_asked()
+            self.clock.sleep(PAUSE_S)
             self._read()
+
+    def read_anew(self) -> bool:
+        """Take a reading now, and return as `off` does."""
+        self._read()
+        return self.off()
 
     def off(self) -> bool:
         """True when something new may be sent: a fresh OFF reading, or a valid word of the operator.
@@ -115,23 +124,29 @@ class PowerWatch:
     def _power(self) -> PowerReading:
         if self.bmc is None:
             return PowerReading(PowerState.UNKNOWN, "it has no BMC keys")
-        if not self._is_its_own and (why := self._why_not_its_own(self.bmc)):
-            return PowerReading(PowerState.UNKNOWN, why)
-        self._is_its_own = True
-        return self.bmc.power(BMC_READING_S)
-
-    def _why_not_its_own(self, bmc: BMC) -> str:
-        """Return why the BMC cannot speak for this host, or nothing; only a recorded identity can tell."""
-        expected = self.driver.node.bmc.identity if self.driver.node.bmc else None
-        if not expected:
-            return ""
+        if self._is_its_own:
+            return self.bmc.power(BMC_READING_S)
+        node = self.driver.node
         try:
-            found = bmc.identity(BMC_READING_S)
+            shown = self.bmc.identity(BMC_READING_S)
         except BMCError as error:
-            return str(error)
-        if compared(expected, found) is Match.EQUAL:
-            return ""
-        return f"its BMC is {found or 'nameless'}, expected {expected}"
+            return PowerReading(PowerState.UNKNOWN, str(error))
+        another, missing = bmc_identity(node, shown, self.driver.registered), no_identity(node, shown)
+        if another.shut:
+            return PowerReading(PowerState.UNKNOWN, another.closed.why)
+        self._is_its_own = not missing.shut or self._was_let_pass
+        reading = self.bmc.power(BMC_READING_S)
+        if self._is_its_own or reading.state is not PowerState.OFF:
+            return reading
+        return PowerReading(PowerState.UNKNOWN, f"it reads off, but {missing.closed.why}")
+
+    @property
+    def _was_let_pass(self) -> bool:
+        """True where an operator lets no-identity pass, or did when this BMC proved the power off."""
+        receipt, bmc = self.driver.incident.receipt, self.driver.node.bmc
+        proved = receipt is not None and bool(receipt.proof)
+        here = receipt is not None and bmc is not None and receipt.address == bmc.recorded
+        return (proved and here) or self.driver.lets_pass(Gate.NO_IDENTITY)
 
     def _read_on(self) -> None:
         while not self._ended.wait(EVERY_S):

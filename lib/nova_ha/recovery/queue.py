@@ -30,6 +30,7 @@ class Queue:
         self._due: dict[str, Task] = {}
         self._taken: dict[str, Duty] = {}
         self._put_back: set[str] = set()
+        self._not_taken: dict[str, frozenset[str]] = {}
 
     def waiting(self, view: ClusterView) -> Sequence[str]:
         """Return who waits for a turn, in order."""
@@ -51,6 +52,15 @@ class Queue:
         """Return the others that can be claimed now, as far as is known."""
         tasks = self._waiting(view)
         return [n for n in tasks if tasks[n].duty is Duty.CLAIM and n != node and n not in self._put_back]
+
+    def note_not_taken(self, view: ClusterView, ha_nodes: frozenset[str]) -> None:
+        """Note that these HA nodes have taken nothing of what is due; what becomes due later they may take."""
+        for node in due_tasks(view, self._clients):
+            self._not_taken[node] = self.not_taken_by(node) | ha_nodes
+
+    def not_taken_by(self, node: str) -> frozenset[str]:
+        """Return the HA nodes that the node was left to in this pass, or others with it, and that took none."""
+        return self._not_taken.get(node, frozenset())
 
     def put_back_without_bmc(self, view: ClusterView, others: Sequence[str]) -> None:
         """Put back those whose BMC does not answer, all asked at once.

@@ -12,10 +12,14 @@ from nova_ha.cluster.duty import Duty, duties
 from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import RECOVERY_SEMAPHORE
-from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.cluster.policy import Policy
+from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, WAITS
+from nova_ha.cluster.view import ClusterView, read_view, with_left_behind
+from nova_ha.cluster.waits import noted, waits_to
 from nova_ha.consul.semaphore import Semaphore
-from nova_ha.errors import ConsulError, Refused
+from nova_ha.consul.transaction import cas, delete_cas
+from nova_ha.errors import ConsulError, HAError, Refused
+from nova_ha.limits import BMC_READING_S
 from nova_ha.power import PowerState
 from nova_ha.recovery.claim import Claimed, NotClaimed, Opened, busy, claim, open_for_operator
 from nova_ha.recovery.driver import Driver
@@ -25,9 +29,12 @@ from nova_ha.recovery.fencing import fence
 from nova_ha.recovery.findings import Findings, look
 from nova_ha.recovery.finish import finish, in_words
 from nova_ha.recovery.force_down import force_down
-from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide, decide_again
+from nova_ha.recovery.gates import nova_host_of, who_goes_first
+from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide
 from nova_ha.recovery.notify import notify
 from nova_ha.recovery.queue import Queue, due_tasks
+from nova_ha.recovery.silence import cadence_s, needed_s
+from nova_ha.recovery.transitions import at_work_on
 
 log = logging.getLogger(__name__)
 
@@ -43,17 +50,24 @@ LOCK_DELAY_PAUSE_S = 0.5
 MOST_WAITS = 3
 PAUSE_S = 0.5
 LOCK_DELAY_MARGIN_S = 2.0
+ANOTHER_LOOK_S = 1.0
+# A last look that has to wait for the silence reads identity and power before and after it.
+BMC_READINGS = 4
 LEVELS = {"needs-operator": logging.ERROR, "failed": logging.ERROR, "waits": logging.WARNING}
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one node: `outcome` in a word, the reason or the summary, and the gate where it waits at one."""
+    """What came of one node: `outcome` in a word, the reason or the summary, and the gate where it waits at one.
+
+    `closed` is that gate with its evidence, where the last look, or the claim, met it.
+    """
 
     node: str
     outcome: str
     words: str
     gate: Gate | None = None
+    closed: Closed | None = None
 
 
 class GaveWay(enum.Enum):
@@ -61,6 +75,7 @@ class GaveWay(enum.Enum):
 
     BMC_AWAY = "its BMC does not answer"
     LOCK_DELAY = "its last holder's lock delay runs"
+    SHARED_FIRST = "another HA node can bring back more of its servers"
 
 
 def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str, Result]:
@@ -90,6 +105,7 @@ def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str
         if isinstance(result, Result):
             queue.take(node)
             results[node] = result
+            _note(clients, view, result)
         try:
             view = read_view(clients.store)
         except ConsulError as error:
@@ -105,7 +121,7 @@ def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str
 def _turn(clients: DriverClients, queue: Queue, view: ClusterView, node: str) -> Result | GaveWay:
     if closed := busy(view, clients.me):
         return _told(_waits(node, closed))
-    result = recover(clients, node, lambda seen: bool(queue.claims_beside(seen, node)))
+    result = recover(clients, node, queue)
     if isinstance(result, GaveWay):
         log.info("host=%s step=claim later: %s, and others can be claimed", node, result.value)
         queue.put_back(node)
@@ -124,34 +140,54 @@ def refuse_unless_ha_node(view: ClusterView, me: str) -> None:
         raise Refused("; ".join(map(str, problems)), remedy=f"mend the keys, see `nova-ha ha-node show {me}`")
 
 
-def recover(
-    clients: DriverClients, node_name: str, others_wait: Callable[[ClusterView], bool] = lambda view: False
-) -> Result | GaveWay:
-    """Take the node's recovery as far as it goes from here, unless it would only keep others waiting.
+def recover(clients: DriverClients, node_name: str, queue: Queue | None = None) -> Result | GaveWay:
+    """Take the node's recovery as far as it goes from here, unless it would only keep others of the queue waiting.
 
     Raises ConsulError, and TryAgain where it stopped between two steps.
     """
-    patience = _Patience(clients)
+    queue, patience = queue or Queue(clients, [node_name]), _Patience(clients)
     while True:
-        findings, outcome, node = last_look(clients, node_name)
+        findings, outcome, node = last_look(clients, node_name, queue.not_taken_by(node_name))
+        others = queue.claims_beside(findings.view, node_name)
+        if isinstance(outcome, Wait) and node and outcome.closed.gate is Gate.SHARED_FIRST:
+            if others:
+                return GaveWay.SHARED_FIRST
+            if first := who_goes_first(findings, node, findings.view.incident(node_name)):
+                log.info("host=%s step=last-look %s", node_name, outcome.closed.why)
+                if _leave_to(clients, queue, findings, node, first) is GaveWay.SHARED_FIRST:
+                    return GaveWay.SHARED_FIRST
+                continue
         if isinstance(outcome, Wait) or node is None:
             gone = Result(node_name, "waits", "gone")
             return _told(_waits(node_name, outcome.closed) if isinstance(outcome, Wait) else gone)
         if isinstance(outcome, Ask):
             return _asked(clients, findings, node, outcome)
-        if node.bmc and findings.power.state is PowerState.UNKNOWN and others_wait(findings.view):
+        if node.bmc and findings.power.state is PowerState.UNKNOWN and others:
             return GaveWay.BMC_AWAY
         claimed = claim(clients, findings, node)
         if isinstance(claimed, Claimed):
             return _driven(clients, findings, node, claimed)
-        if claimed.closed.gate is Gate.LOCK_DELAY and others_wait(findings.view):
+        if claimed.closed.gate is Gate.LOCK_DELAY and others:
             return GaveWay.LOCK_DELAY
         if not patience.lasts(claimed, findings.view):
             return _told(_waits(node_name, claimed.closed))
 
 
 def _waits(node_name: str, closed: Closed) -> Result:
-    return Result(node_name, "waits", str(closed), closed.gate)
+    return Result(node_name, "waits", str(closed), closed.gate, closed)
+
+
+def _note(clients: DriverClients, view: ClusterView, result: Result) -> None:
+    """Let an operator read for what the node waits; written when that changes. It is no part of the recovery."""
+    me = view.ha_nodes.get(clients.me)
+    waits = noted(me.waits, result.node, result.closed) if me else {}
+    if me is None or waits == me.waits:
+        return
+    key, index = me.key(WAITS), me.index(WAITS)
+    try:
+        clients.store.commit([cas(key, waits_to(waits), index) if waits else delete_cas(key, index)])
+    except HAError as error:
+        log.info("host=%s step=note %s", result.node, error)
 
 
 class _Patience:
@@ -176,20 +212,55 @@ class _Patience:
         return refused.stale and self.stale_tries > 0
 
 
-def last_look(clients: DriverClients, node_name: str) -> tuple[Findings, Outcome, ComputeNode | None]:
+def time_to_take_s(policy: Policy, cadence_s: float, *, resumes: bool) -> float:
+    """Return how long an HA node may need to claim a node, or to resume it, from when it was woken, as we were."""
+    lock_delay_s = policy.session_lock_delay + LOCK_DELAY_MARGIN_S if resumes else 0.0
+    return needed_s(cadence_s) + BMC_READINGS * BMC_READING_S + lock_delay_s
+
+
+def _leave_to(
+    clients: DriverClients, queue: Queue, findings: Findings, node: ComputeNode, first: frozenset[str]
+) -> GaveWay | None:
+    """Wait until somebody has taken the node, or one of `first` any work; give way to others that can be claimed.
+
+    Where nothing of it comes in time, that is noted. Raises ConsulError, and Halted.
+    """
+    clock, view = clients.clock, findings.view
+    incident, interval_s = view.incident(node.name), view.policy.nova_report_interval
+    cadence = cadence_s(findings.heard, nova_host_of(findings, node, incident), interval_s)
+    until = clock.monotonic() + time_to_take_s(view.policy, cadence, resumes=incident is not None)
+    while clock.monotonic() < until:
+        if clients.stopping():
+            raise Halted(f"{node.name}: asked to end during the last look")
+        view = read_view(clients.store)
+        seen = view.compute_nodes.get(node.name)
+        at_work = any(at_work_on(view, ha_node) for name, ha_node in view.ha_nodes.items() if name in first)
+        if seen is None or seen.lock_session or at_work:
+            return None
+        if queue.claims_beside(view, node.name):
+            return GaveWay.SHARED_FIRST
+        clock.sleep(ANOTHER_LOOK_S)
+    queue.note_not_taken(view, first)
+    return None
+
+
+def last_look(
+    clients: DriverClients, node_name: str, waited_for: frozenset[str] = frozenset()
+) -> tuple[Findings, Outcome, ComputeNode | None]:
     """Look, and decide; where nova-compute was not watched for long enough, wait whether it reports, and look again.
 
-    Raises ConsulError, and Halted where it is asked to end meanwhile.
+    `waited_for` are HA nodes that it was left to in vain. Raises ConsulError, and Halted where it is asked to end
+    meanwhile.
     """
-    findings, view = _seen(clients, node_name)
+    findings, view = _seen(clients, node_name, waited_for)
     outcome = decide(findings, node_name, view.incident(node_name))
     for _ in range(MOST_WAITS):
         if not isinstance(outcome, LookAgain):
             break
         log.info("host=%s step=last-look %s", node_name, outcome.closed.why)
         _wait_until(clients, node_name, outcome.at_s)
-        before, (findings, view) = findings, _seen(clients, node_name)
-        outcome = decide_again(before, findings, node_name, view.incident(node_name))
+        findings, view = _seen(clients, node_name, waited_for)
+        outcome = decide(findings, node_name, view.incident(node_name))
     if isinstance(outcome, LookAgain):
         outcome = Wait(outcome.closed)  # its record changes again and again: the timer tries it anew
     return findings, outcome, view.compute_nodes.get(node_name)
@@ -202,11 +273,11 @@ def _wait_until(clients: DriverClients, node_name: str, at_s: float) -> None:
         clients.clock.sleep(min(left, PAUSE_S))
 
 
-def _seen(clients: DriverClients, node_name: str) -> tuple[Findings, ClusterView]:
+def _seen(clients: DriverClients, node_name: str, waited_for: frozenset[str]) -> tuple[Findings, ClusterView]:
     semaphore = Semaphore.read(clients.store, RECOVERY_SEMAPHORE)
     view = read_view(clients.store)
     node = view.compute_nodes.get(node_name) or ComputeNode.from_entries(node_name, [])
-    return replace(look(clients, node, view), semaphore=semaphore), view
+    return replace(look(clients, node, view), semaphore=semaphore, waited_for=waited_for), view
 
 
 def _asked(clients: DriverClients, findings: Findings, node: ComputeNode, outcome: Ask) -> Result:
@@ -234,7 +305,7 @@ def _driven(clients: DriverClients, findings: Findings, node: ComputeNode, claim
 def _ask(incident: Incident) -> None:
     """Notify, but only once where it is tried again and again and stops in the same way, as without Nova."""
     gate = incident.gate
-    again = gate is not None and (gate.ends_by_itself or gate.answered_by_a_receipt)
+    again = gate is not None and (incident.ends_by_itself or gate.answered_by_a_receipt)
     if gate is None or not again or incident.asked.get(gate, 0) <= 1:
         notify(incident, "needs-operator")
 
@@ -248,7 +319,8 @@ def _told(result: Result) -> Result:
 
 def not_due(clients: DriverClients, nodes: Sequence[str]) -> Mapping[str, Result]:
     """Say of each node that is not due what it waits for; those that wait for nothing are left out."""
-    tasks = duties(read_view(clients.store), clients.clock.now()) if nodes else {}
+    view = with_left_behind(clients.store, read_view(clients.store)) if nodes else None
+    tasks = duties(view, clients.clock.now()) if view else {}
     results = {}
     for node in nodes:
         task = tasks.get(node)

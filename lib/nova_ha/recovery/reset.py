@@ -17,27 +17,37 @@ from nova_ha.cluster.schema import (
     FAILED,
     LEFT,
     LOCK,
+    NOVA_HOST,
     NUMBER_FAILS,
     OUR_REASON,
     RECOVERED,
     RESERVE_REASON,
     open_incident,
 )
+from nova_ha.cluster.shared_gates import doubted_name, name_mending
 from nova_ha.cluster.view import ClusterView, read_view
-from nova_ha.compute import Compute, ComputeService, Migration, MigrationStatus, ServerID
+from nova_ha.compute import Compute, ComputeService, Migration, ServerID
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Operation, Rejected, cas, delete, delete_cas, lock, unchanged
 from nova_ha.consul.values import flag_to
-from nova_ha.errors import ConfigError, HAError, NovaError, OutcomeUnknown, Refused, TryAgain
+from nova_ha.errors import BMCError, ConfigError, HAError, NovaError, OutcomeUnknown, Refused, TryAgain
+from nova_ha.limits import BMC_READING_S
+from nova_ha.power import BMC, PowerState
+from nova_ha.power.device import FenceDevice
+from nova_ha.power.identity import Match, compared
 from nova_ha.printable import first_few
 from nova_ha.probe.votes import read_votes
+from nova_ha.recovery.archive import last_incident
 from nova_ha.recovery.claim import owner_freed
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import SIGHT_LIMIT_S
 from nova_ha.recovery.operator import archived, refuse_if_worked_on
-from nova_ha.recovery.states import WORKING
+from nova_ha.recovery.servers import before_it_starts, queued
+from nova_ha.recovery.silence import reported
+from nova_ha.recovery.transitions import WORKING
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +57,7 @@ T = TypeVar("T")
 PATIENCE_S = 180.0
 PAUSE_S = 2.0
 KEY_TRIES = 5
+REPORTS_NEEDED = 2
 
 
 @dataclass(frozen=True)
@@ -91,19 +102,25 @@ def reset(
     sight: Callable[[ComputeNode, float], Sight],
     *,
     by: str,
+    bmc: Callable[[FenceDevice], BMC] | None = None,
     progress: Callable[[str], None] = lambda line: None,
     patience_s: float = PATIENCE_S,
 ) -> Returned:
     """Bring the node back: see that it lives and is clean, free it in Nova, and reset its status keys.
 
-    Waits at most `patience_s` for its nova-compute, telling `progress` what for. Refused while a driver works on
-    it, it does not answer SSH, or Nova does not see it well; whatever was done then stays, and a second run goes on.
-    Idempotent. Raises what nova_ha.recovery.operator does, and NovaError.
+    Tells `progress` what waits in its queue for servers that run elsewhere, and then what it waits for itself, for at
+    most `patience_s`. Refused while a driver works on
+    it, it does not answer SSH, its BMC reads off or is another machine's, or Nova does not see it well; whatever was
+    done then stays, and a second run goes on. `bmc` connects to its fence device. Idempotent.
+    Raises what nova_ha.recovery.operator does, and NovaError.
     """
     view = read_view(store)
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it has finished, or stop it with `nova-ha pause`")
+    _tell_what_waits(store, view, node, progress)
     _refuse_if_silent(sight(node, SIGHT_LIMIT_S), node)
+    if bmc and node.bmc:
+        _refuse_if_off(bmc(node.bmc), node.bmc, node)
     policy = view.policy
     with Session.create(store, f"nova-ha reset {name}", policy.session_ttl, policy.session_lock_delay) as session:
         held = HeldLock(store, clock, session, node.key(LOCK), policy.session_lock_delay)
@@ -118,10 +135,32 @@ def reset(
             raise
 
 
+def _tell_what_waits(store: Store, view: ClusterView, node: ComputeNode, progress: Callable[[str], None]) -> None:
+    """Warn of tasks that wait in the host's queue: at best before its nova-compute has started, so first of all."""
+    incident = view.incident(node.name)
+    incident = incident if incident and incident.listed else last_incident(store, node.name)
+    if incident and (waiting := queued(incident)):
+        progress(before_it_starts(incident.nova_host, waiting))
+
+
 def _refuse_if_silent(seen: Sight, node: ComputeNode) -> None:
     if seen.answer is not Answer.ANSWERS:
         how = "does not answer SSH" if seen.answer is Answer.SILENT else "cannot be looked at"
         raise Refused(f"{node.name} {how} at {node.ssh.address} ({seen.why})", remedy="bring the host up first")
+
+
+def _refuse_if_off(bmc: BMC, device: FenceDevice, node: ComputeNode) -> None:
+    """Raise Refused where its BMC reads off, or is another one than the recorded; one that is away says nothing."""
+    try:
+        shown = bmc.identity(BMC_READING_S)
+    except BMCError:
+        return
+    if compared(device.identity, shown) is Match.DIFFERS:
+        remedy = f"if the BMC was replaced: `nova-ha node set {node.name} --probe`; else mend --bmc-ip"
+        raise Refused(f"the BMC at {device.address} is {shown}, expected {device.identity}", remedy=remedy)
+    if bmc.power(BMC_READING_S).state is PowerState.OFF:
+        why = f"the BMC at {device.address} reads off, though {node.name} answers SSH"
+        raise Refused(why, remedy=f"mend --bmc-ip: `nova-ha node set {node.name}`")
 
 
 def _take_lock(store: Store, clock: Clock, view: ClusterView, node: ComputeNode, held: HeldLock) -> None:
@@ -159,9 +198,7 @@ def _let_go(held: HeldLock) -> None:
 
 def _free_in_nova(r: _Return) -> str:
     """Clear force-down and enable the service, where needed; return the reason it was left disabled for."""
-    first = _service(r)
-    if first.forced_down or not first.up:
-        _await_a_report(r, first)
+    _await_reports(r)
     _await_cleaned(r)
     service = _service(r)
     if service.forced_down:
@@ -179,22 +216,32 @@ def _free_in_nova(r: _Return) -> str:
 def _service(r: _Return) -> ComputeService:
     incident = r.view.incident(r.node.name)
     host = (incident.nova_host if incident else "") or r.node.nova_host
-    key = r.node.key("internal/runtime_config")
+    key = r.node.key(NOVA_HOST)
     if not host:
-        raise ConfigError(f"{key} does not say Nova's name of {r.node.name}", remedy="`nova-ha node set --nova-host`")
+        doubted = doubted_name(r.node)
+        raise ConfigError(doubted.evidence if doubted else f"{key} is missing", remedy=name_mending(r.node))
     reading = _patiently(r, lambda: r.compute.service(host))
     if reading is None:
         raise Refused(f"Nova knows no nova-compute on {host!r}", remedy=f"start it there, or mend {key}")
     return reading.service
 
 
-def _await_a_report(r: _Return, first: ComputeService) -> None:
-    """Wait until nova-compute reports: while it is forced down, a moving `updated_at` is its only sign of life."""
-    _wait(
-        r,
-        lambda: "" if _service(r).updated_at != first.updated_at else f"a report of nova-compute on {first.host}",
-        remedy="start nova-compute there, and see its log",
-    )
+def _await_reports(r: _Return) -> None:
+    """Wait until nova-compute has reported twice: the first may be one that its host sent before it died.
+
+    While it is forced down, a moving `updated_at` is its only sign of life.
+    """
+    last, moves = _service(r), 0
+
+    def missing() -> str:
+        nonlocal last, moves
+        now = _service(r)
+        moves += reported(last, now)
+        last = now
+        ordinal = ("first", "second", "")[min(moves, REPORTS_NEEDED)]
+        return ordinal and f"the {ordinal} report of nova-compute on {now.host}"
+
+    _wait(r, missing, remedy="start nova-compute there, and see its log")
 
 
 def _await_cleaned(r: _Return) -> None:

@@ -6,9 +6,13 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.compute import Compute, Server, VMState
+from nova_ha.cluster.incident import MOST_NAME, Incident, ServerProgress, ServerState, within
+from nova_ha.compute import Compute, Server
+from nova_ha.compute.states import VMState
+from nova_ha.printable import first_few
 from nova_ha.recovery.moving import moving
+
+NAMES_SHOWN = 5
 
 
 class Action(enum.Enum):
@@ -55,12 +59,31 @@ RULES: Mapping[VMState, Rule] = {
     VMState.UNKNOWN: Rule(Action.REPORT, "is in a state that this version does not know"),
 }
 
-# Of a server's name in the record, which has its id too.
-MOST_NAME = 64
-
 # The delete waits in the dead host's queue. Seen on Nova 34: it strikes when the host returns, wherever the server
 # is by then, and leaves its guest behind on the host that it was evacuated to, unknown to Nova.
 BEING_DELETED = ("deleting", "soft-deleting")
+# These wait there too, and nova-compute acts before it compares host and task: a second guest is started on the host
+# when it returns, or the ports and volumes of the one that runs elsewhere are taken away (nova master 2026-08,
+# compute/manager.py). A reboot or a rebuild compares first.
+ACTS_FIRST = ("powering-on", "resuming", "rescuing", "unrescuing", "restoring", "shelving", "shelving_offloading")
+
+
+def queued(incident: Incident) -> Sequence[str]:
+    """Return, by name and task, the servers that came up elsewhere with a task that waits for the failed host."""
+    return [
+        f"{progress.name} ({progress.task_state})"
+        for progress in incident.servers.values()
+        if progress.state in (ServerState.EVACUATED, ServerState.REBUILT) and progress.task_state in ACTS_FIRST
+    ]
+
+
+def before_it_starts(host: str, servers: Sequence[str]) -> str:
+    """Return what has to be done before the host's nova-compute starts again, for the `queued` servers."""
+    return (
+        f"before nova-compute starts on {host}: `rabbitmqctl purge_queue compute.{host}`;"
+        f" it would take up what waits there for {first_few(servers, NAMES_SHOWN)}, though they run elsewhere;"
+        f" where it has started: see that they do not run on {host}"
+    )
 
 
 def rule_for(vm_state: str) -> Rule:
@@ -78,26 +101,33 @@ def first_progress(
 
     `why_left_moving` is asked of one that was on the move.
     """
-    rule = RULES[server.vm_state]
-    state, reason = ServerState.PENDING, ""
-    if server.task_state in BEING_DELETED:
-        state, reason = ServerState.SKIPPED, "is being deleted by its owner: the host's return ends it"
-    elif rule.action is Action.SKIP:
-        state, reason = ServerState.SKIPPED, rule.why
-    elif not carries_tag(server):
-        state, reason = ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
-    elif moving(server):
-        state, reason = ServerState.FAILED, why_left_moving(server)
-    elif rule.action is Action.REPORT:
-        state, reason = ServerState.FAILED, rule.why
+    state, reason = judged(server, carries_tag, why_left_moving)
     return ServerProgress(
-        name=server.name[:MOST_NAME],
+        name=within(server.name, MOST_NAME),
         vm_state=server.vm_state.value,
         state=state,
         task_state=server.task_state,
         priority=priority(server),
         reason=reason,
     )
+
+
+def judged(
+    server: Server, carries_tag: Callable[[Server], bool], why_left_moving: Callable[[Server], str]
+) -> tuple[ServerState, str]:
+    """Return whether a server is to be asked for (PENDING), or how it ends by rule, with the reason."""
+    rule = RULES[server.vm_state]
+    if server.task_state in BEING_DELETED:
+        return ServerState.SKIPPED, "is being deleted by its owner: the host's return ends it"
+    if rule.action is Action.SKIP:
+        return ServerState.SKIPPED, rule.why
+    if not carries_tag(server):
+        return ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
+    if moving(server):
+        return ServerState.FAILED, why_left_moving(server)
+    if rule.action is Action.REPORT:
+        return ServerState.FAILED, rule.why
+    return ServerState.PENDING, ""
 
 
 def priority(server: Server) -> int:

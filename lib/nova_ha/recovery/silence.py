@@ -6,8 +6,9 @@ stands still.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 from nova_ha.cluster.policy import LONGEST_REPORT_INTERVAL_S
@@ -16,6 +17,13 @@ from nova_ha.compute import ComputeService
 
 # For so long the readings of this process count.
 KEPT_S = 300.0
+# The first of the two readings is at most so many times as old as it must be.
+MOST_NEEDS = 2
+# After an outage of the message bus its hosts are back one by one: a call that waits for its answer lasts 60 s
+# (oslo.messaging, rpc_response_timeout), and tries to connect are 30 s apart at most (rabbit_interval_max).
+RETURN_S = 90.0
+# One that stood still for so much longer than between its other reports had fallen silent; who is slow is not late.
+LONGER_THAN_ELSE = 1.5
 
 
 @dataclass(frozen=True)
@@ -28,21 +36,37 @@ class Heard:
 
     def of(self, host: str) -> ComputeService | None:
         """Return the nova-compute of that host, or None where Nova showed none."""
-        return next((service for service in self.services if service.host == host), None)
+        return self._by_host.get(host)
+
+    @cached_property
+    def _by_host(self) -> Mapping[str, ComputeService]:
+        return {service.host: service for service in reversed(self.services)}
 
 
 @dataclass(frozen=True)
 class Others:
-    """Who else was to report over the same time: how many, and who of them has not."""
+    """Who else was to report over the same time: how many, and who of them has not.
+
+    `late` are those that have, and a short while ago had fallen silent themselves.
+    """
 
     number: int
     silent: tuple[str, ...]
     zone: str = ""
+    late: tuple[str, ...] = ()
 
     @property
     def too_quiet(self) -> bool:
         """True where more are silent than may be by chance: a fifth of them, none where there are fewer than five."""
-        return len(self.silent) > (self.number // 5)
+        return self._are_too_many(self.silent)
+
+    @property
+    def too_late(self) -> bool:
+        """True where so many are silent, or were until a short while ago; one of several says nothing."""
+        return len(self.late) >= min(2, self.number) and self._are_too_many((*self.silent, *self.late))
+
+    def _are_too_many(self, hosts: Sequence[str]) -> bool:
+        return len(hosts) > (self.number // 5)
 
 
 @dataclass(frozen=True)
@@ -61,8 +85,10 @@ class StoodStill:
 
     @property
     def quiet(self) -> Others | None:
-        """The others that are too quiet, the cloud's first."""
-        return next((found for found in (self.others, self.in_zone) if found and found.too_quiet), None)
+        """The others that are too quiet, or come back only now, the cloud's first."""
+        return next(
+            (found for found in (self.others, self.in_zone) if found and (found.too_quiet or found.too_late)), None
+        )
 
 
 def needed_s(cadence_s: float) -> float:
@@ -76,28 +102,33 @@ def silence_of(
     failing: Collection[str],
     report_interval_s: float,
     well: Collection[str] = (),
+    *,
+    has_reported: bool = False,
 ) -> StoodStill | None:
     """Judge the silence of the host's nova-compute by all readings, oldest first; None where Nova shows none.
 
     `failing` are the hosts that the observers see failing: they are no others. `well` are those that they see well.
+    One that `has_reported` since its SSH login began to fail is silent only where Nova itself calls it down, and it
+    has stood still as long again since.
     """
     last = heard[-1] if heard else Heard(0.0, 0.0, ())
     now = last.of(host)
     if now is None:
         return None
-    alike = _run(heard, now)
     needed = needed_s(cadence_s(heard, host, report_interval_s))
+    # What others reported long ago says nothing about them now.
+    run = _run(heard, now, down=has_reported)
+    alike = [reading for reading in run if last.asked_s - reading.answered_s <= MOST_NEEDS * needed]
+    alike = alike or [last]
     # The latest of those that are old enough: an older one would say less about the others.
     first = next((reading for reading in reversed(alike) if reading.answered_s + needed <= last.asked_s), None)
     if first is None:
         until = alike[0].answered_s + needed
         return StoodStill(last.answered_s - alike[0].answered_s, max(0.0, until - last.answered_s), until)
 
-    def others(zone: str = "") -> Others:
-        return _others(first, last, now, failing, well, zone)
-
-    found = StoodStill(last.asked_s - first.answered_s, 0.0, last.asked_s, others())
-    return replace(found, in_zone=others(now.zone)) if now.zone else found
+    beside = _Beside(heard, first, last, now, needed, failing, well)
+    found = StoodStill(last.asked_s - first.answered_s, 0.0, last.asked_s, beside.others())
+    return replace(found, in_zone=beside.others(now.zone)) if now.zone else found
 
 
 def reported(before: ComputeService, after: ComputeService) -> bool:
@@ -121,38 +152,92 @@ def cadence_s(heard: Sequence[Heard], host: str, report_interval_s: float) -> fl
     return longest
 
 
-def _run(heard: Sequence[Heard], now: ComputeService) -> Sequence[Heard]:
-    """Return the last readings in a row that showed it as it is now, oldest first."""
+def _run(heard: Sequence[Heard], now: ComputeService, *, down: bool) -> Sequence[Heard]:
+    """Return the last readings in a row that showed it as it is now, oldest first; `down`: and called it down."""
     run: list[Heard] = []
     for reading in reversed(heard):
         then = reading.of(now.host)
-        if then is None or not _alike(then, now):
+        if then is None or not _alike(then, now) or (down and then.up):
             break
         run.insert(0, reading)
     return run
 
 
-def _others(
-    first: Heard, last: Heard, judged: ComputeService, failing: Collection[str], well: Collection[str], zone: str
-) -> Others:
-    """Return those that Nova called up and enabled at the first reading, and who has not reported by the last.
+@dataclass(frozen=True)
+class _Beside:
+    """Who was to report beside `judged` between the readings `first` and `last`."""
 
-    Several that Nova called down by then, though their hosts are well, count as well: what keeps their reports
-    from Nova keeps the judged one's, and for longer than Nova itself waits.
-    """
-    asked = [
-        service
-        for service in first.services
-        if service.host != judged.host
-        and service.host not in failing
-        and (service.enabled or service.disabled_reason == RESERVE_REASON)
-        and (not zone or service.zone == zone)
-    ]
-    after = {service.id: service for service in last.services}
-    still = {s.id for s in asked if s.id not in after or not reported(s, after[s.id])}
-    unheard = [s for s in asked if not s.up and not s.forced_down and s.host in well and s.id in still]
-    found = [s for s in asked if s.up or (s in unheard and len(unheard) > 1)]
-    return Others(len(found), tuple(s.host for s in found if s.id in still), zone)
+    heard: Sequence[Heard]
+    first: Heard
+    last: Heard
+    judged: ComputeService
+    needed_s: float
+    failing: Collection[str]
+    well: Collection[str]
+
+    def others(self, zone: str = "") -> Others:
+        """Return those that Nova called up and enabled at the first reading, and who has not reported by the last.
+
+        Several that Nova called down by then, though their hosts are well, count as well: what keeps their reports
+        from Nova keeps the judged one's, and for longer than Nova itself waits. Since when they are down says
+        nothing: an outage may reach one part of the cloud long before another.
+        """
+        asked = [
+            service
+            for service in self.first.services
+            if service.host != self.judged.host
+            and service.host not in self.failing
+            and (service.enabled or service.disabled_reason == RESERVE_REASON)
+            and (not zone or service.zone == zone)
+        ]
+        after = {service.id: service for service in self.last.services}
+        still = {s.id for s in asked if s.id not in after or not reported(s, after[s.id])}
+        unheard = [s for s in asked if self._is_unheard(s) and s.id in still]
+        found = [s for s in asked if s.up or (s in unheard and len(unheard) > 1)]
+        known = Others(len(found), tuple(s.host for s in found if s.id in still), zone)
+        if known.too_quiet:
+            return known
+        late = [s for s in asked if s.id not in still and self._is_late(s.host)]
+        return replace(known, number=len({s.id for s in (*found, *late)}), late=tuple(s.host for s in late))
+
+    def _is_unheard(self, service: ComputeService) -> bool:
+        return not service.up and not service.forced_down and service.host in self.well
+
+    def _is_late(self, host: str) -> bool:
+        """True where it has reported since a short while, having been down, or stood still for too long before."""
+        since_s = self.last.answered_s - RETURN_S - self.needed_s
+        pauses = _pauses(self.heard, host)
+        for number, pause in enumerate(pauses):
+            if pause.ended_s < since_s:
+                continue
+            others = [other.length_s for at, other in enumerate(pauses) if at != number and other.length_s > 0]
+            usual_s = LONGER_THAN_ELSE * min(others, default=0.0)
+            if pause.was_down or pause.length_s >= max(self.needed_s, usual_s):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class _Pause:
+    """The time before a report, as far as it was watched, and whether Nova called it down by then."""
+
+    length_s: float
+    ended_s: float
+    was_down: bool
+
+
+def _pauses(heard: Sequence[Heard], host: str) -> Sequence[_Pause]:
+    """Return the pauses that a report of the host has ended, oldest first; others' changes of its record end none."""
+    found = []
+    began_s = heard[0].answered_s
+    for before, after in pairwise(heard):
+        then, now = before.of(host), after.of(host)
+        if then and now and _alike(then, now):
+            continue
+        if then and now and reported(then, now) and not then.forced_down:
+            found.append(_Pause(before.asked_s - began_s, after.answered_s, not then.up))
+        began_s = after.answered_s
+    return found
 
 
 def _alike(before: ComputeService, after: ComputeService) -> bool:

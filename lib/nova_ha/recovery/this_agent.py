@@ -12,7 +12,7 @@ from nova_ha.cluster.node import ComputeNode
 from nova_ha.compute import Compute
 from nova_ha.consul.store import connect
 from nova_ha.power import connect as connect_bmc
-from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
+from nova_ha.recovery.driver_clients import DriverClients, Sight
 
 
 def clients_of_this_agent(environ: Mapping[str, str] = os.environ) -> DriverClients:
@@ -37,14 +37,10 @@ def clients_of_this_agent(environ: Mapping[str, str] = os.environ) -> DriverClie
 
 
 def sight_of(node: ComputeNode, limit_s: float) -> Sight:
-    """Return whether the node answers SSH from here; a banner is an answer."""
-    from nova_ha.probe.sighting import Met, State
+    """Return whether the node answers SSH from here, graded as the sweep does; a banner within `limit_s`."""
     from nova_ha.probe.ssh_sweep import sight
 
-    answers = {State.WELL: Answer.ANSWERS, State.FAILING: Answer.SILENT, State.UNKNOWN: Answer.UNKNOWN}
-    seen = sight(node.ssh, limit_s)
-    connected = seen.state is State.WELL or seen.met is Met.NO_BANNER
-    return Sight(answers[seen.state], seen.why or "a banner came", connected)
+    return Sight.of(sight(node.ssh, limit_s))
 
 
 def _stopping_on_sigterm() -> Callable[[], bool]:

@@ -13,6 +13,8 @@ import json
 import signal
 import struct
 import sys
+import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,8 +25,12 @@ from nova_ha.clock import to_stamp
 from nova_ha.sandbox.chassis import Chassis
 
 BAD_STATE = 0xD5  # IPMI: not supported in the present state
+INITIALIZING = 0xD2  # IPMI: BMC initialization in progress
+# The off phase of a watchdog's power cycle.
+CYCLE_OFF_S = 8.0
 NO_SUCH_AUTHENTICATION = 0x04  # IPMI, RMCP+ status codes
 HMAC_SHA1 = 1
+AMIS = uuid.UUID("03000200-0400-0500-0006-000700080009")
 
 
 class BMCFault(enum.Enum):
@@ -37,6 +43,16 @@ class BMCFault(enum.Enum):
     """Says ok, and the power stays on."""
     REFUSES = "refuses"
     """Refuses to cut the power."""
+    NAMELESS = "nameless"
+    """Shows no identity."""
+    PLACEHOLDER = "placeholder"
+    """Shows what its vendor left in place of an identity."""
+    TURNED = "turned"
+    """Shows its identity in the other byte order, as after a firmware update."""
+    CYCLES = "cycles"
+    """A watchdog bites once, as the first command comes: off for a while, then on; meanwhile nothing can be cut."""
+    RESTARTS = "restarts"
+    """It restarts: refuses every command, and reads off, whatever the power is."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +81,12 @@ class PowerControl:
         self.plan = plan
         self.chassis = Chassis(Path(plan.chassis))
         self._pretends_off = False
+        self._bitten = False
 
     def state(self) -> str:
         """Return `on` or `off`, as the BMC says it."""
-        pretends = self._pretends_off and self._fault() is BMCFault.LIES
+        fault = self._fault()
+        pretends = fault is BMCFault.RESTARTS or (self._pretends_off and fault is BMCFault.LIES)
         shown = "on" if self.chassis.has_power and not pretends else "off"
         self.note("power", shown)
         return shown
@@ -76,13 +94,32 @@ class PowerControl:
     def off(self) -> int:
         """Cut the power; return IPMI's completion code."""
         fault = self._fault()
-        self.note("power off", "refused" if fault is BMCFault.REFUSES else "ok")
-        if fault is BMCFault.REFUSES:
-            return BAD_STATE
+        if fault is BMCFault.CYCLES and not self._bitten:
+            self._bite()
+        code = self._refusal(fault)
+        self.note("power off", "refused" if code else "ok")
+        if code:
+            return code
         self._pretends_off = fault is BMCFault.LIES
-        if fault is BMCFault.NONE:
+        if fault not in (BMCFault.LIES, BMCFault.STICKS):
             self.chassis.power_off()
         return 0
+
+    def _refusal(self, fault: BMCFault) -> int:
+        if fault is BMCFault.REFUSES or (fault is BMCFault.CYCLES and not self.chassis.has_power):
+            return BAD_STATE
+        return INITIALIZING if fault is BMCFault.RESTARTS else 0
+
+    def _bite(self) -> None:
+        """Cut the power, and give it again by itself; the host stays in its firmware."""
+        self._bitten = True
+        self.chassis.power_off()
+
+        def come_back() -> None:
+            time.sleep(CYCLE_OFF_S)
+            self.chassis.stay_in_firmware()
+
+        threading.Thread(target=come_back, name="power cycle", daemon=True).start()
 
     def on(self) -> int:
         """Give power; return IPMI's completion code."""
@@ -90,6 +127,15 @@ class PowerControl:
         self._pretends_off = False
         self.chassis.power_on()
         return 0
+
+    def identity(self) -> uuid.UUID | None:
+        """Return the identity that it shows, None where it shows none."""
+        own, fault = uuid.UUID(self.plan.identity), self._fault()
+        turned = uuid.UUID(bytes=own.bytes_le)
+        others = {BMCFault.NAMELESS: None, BMCFault.PLACEHOLDER: AMIS, BMCFault.TURNED: turned}
+        shown = others.get(fault, own)
+        self.note("identity", str(shown or "none"))
+        return shown
 
     def note(self, command: str, said: str) -> None:
         """Write a command and its answer into the log."""
@@ -111,7 +157,6 @@ def serve(plan: BMCPlan) -> None:
 
     _refuse_unknown_ciphers(serversession)
     control = PowerControl(plan)
-    identity = uuid.UUID(plan.identity)
 
     class BMCServer(Bmc):  # type: ignore[misc]
         def get_power_state(self) -> str:
@@ -127,11 +172,14 @@ def serve(plan: BMCPlan) -> None:
             return control.off() or control.on()
 
         def get_system_guid(self) -> uuid.UUID:
-            control.note("identity", plan.identity)
+            shown = control.identity()
+            if shown is None:
+                raise NotImplementedError  # the base class answers that it does not know the command
             # The base class sends `bytes_le`; on the wire the bytes shall stand in their own order.
-            return uuid.UUID(bytes_le=identity.bytes)
+            return uuid.UUID(bytes_le=shown.bytes)
 
-    server = BMCServer({plan.user: plan.password}, port=plan.port, address=plan.address, bmcuuid=identity)
+    uid = uuid.UUID(plan.identity)
+    server = BMCServer({plan.user: plan.password}, port=plan.port, address=plan.address, bmcuuid=uid)
     control.chassis.power_on()
     server.listen()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node
+from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
 from nova_ha.consul.store import Store, connect
 from nova_ha.sandbox.consul import CONFIGURATION, Datacenter, commands_path
 from nova_ha.sandbox.directory import SandboxDirectory
@@ -148,6 +148,7 @@ class Sandbox:
 
     def _register(self) -> None:
         store = self.store()
+        set_option(store, "recovery/storage", "shared")
         for name in self.ha_names:
             add_ha_node(store, name)
         for name, machine in self.machines.items():

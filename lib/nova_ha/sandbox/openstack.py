@@ -65,6 +65,26 @@ class OpenStack:
         """Let a server run on the host, and return its id."""
         return str(control.tell(self.url, "servers", {"host": host, "name": name, **fields})["id"])
 
+    def change_host(self, name: str, **fields: Any) -> None:
+        """Change fields of a host, as `shares_disks`."""
+        control.ask(self.url, f"hosts/{name}", method="PUT", body=fields)
+
+    def change_server(self, server: str, **fields: Any) -> None:
+        """Change fields of a server, as `on_volume`."""
+        control.ask(self.url, f"servers/{server}", method="PUT", body=fields)
+
+    def run_bus(self, running: bool) -> None:
+        """Take Nova's message bus away, so that it hears no nova-compute any more; or give it back."""
+        control.tell(self.url, "bus", {"running": running})
+
+    def hand_over(self, server: str, destination: str) -> None:
+        """Let a live migration stand still where its guest runs on the destination, and Nova does not say so."""
+        self.migrate(server, destination, handed_over=True)
+
+    def migrate(self, server: str, destination: str, *, handed_over: bool = False) -> None:
+        """Let a live migration stand still, where its guest runs on the source still, or has been handed over."""
+        control.tell(self.url, "moves", {"server": server, "destination": destination, "handed_over": handed_over})
+
     def break_requests(self, faults: Sequence[Mapping[str, Any]]) -> None:
         """Let requests fail: see `nova_ha.sandbox.nova` on faults."""
         control.tell(self.url, "faults", {"errors": list(faults)})

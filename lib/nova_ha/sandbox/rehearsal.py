@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from nova_ha.clock import Clock, SystemClock
+from nova_ha.cluster.incident import ServerState
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
 from nova_ha.sandbox.cloud import Sandbox
 from nova_ha.sandbox.scenario import Scenario
@@ -15,6 +17,7 @@ from nova_ha.sandbox.snapshot import Kind, Snapshot, TimelineEvent, events, look
 PERIOD_S = 0.2
 SETTLING_S = 60.0
 RETURN_S = 90.0
+NOT_BROUGHT_BACK = (ServerState.LEFT, ServerState.FAILED)
 
 
 @dataclass
@@ -36,8 +39,7 @@ class Rehearsal:
         before = self._look()
         self._strike()
         last = self._watch(before, self._ended)
-        if self.scenario.held:
-            # What is held must stay so.
+        if self.scenario.stays:
             self.clock.sleep(2 * self.sandbox.plan.interval_s)
             last = self._look()
         return [*self._not_as_expected(last), *self._audit(last)]
@@ -48,6 +50,7 @@ class Rehearsal:
         Return what is not well after that, one line each.
         """
         self.sandbox.openstack.mend_requests()
+        self.sandbox.openstack.run_bus(True)
         if self.scenario.goes_on and (mistakes := self._bring_bmcs_back()):
             return mistakes
         for name in self.victims:
@@ -108,6 +111,8 @@ class Rehearsal:
     def _ended(self, snapshot: Snapshot) -> bool:
         if self.scenario.held:
             return snapshot.held is not None and snapshot.node.number_fails >= snapshot.threshold
+        if self.scenario.waits:
+            return bool(snapshot.waits_at)
         return snapshot.finished or snapshot.refused
 
     # --- the judgement
@@ -137,9 +142,11 @@ class Rehearsal:
         incident = last.incident
         if self.scenario.gate is not None or incident is None:
             return []
-        lost = [progress.name for server, progress in incident.servers.items() if server not in running]
+        named = [p for p in incident.servers.values() if p.state is self.scenario.named]
+        lost = [p.name for server, p in incident.servers.items() if server not in running and p not in named]
         missing = self.sandbox.plan.servers - len(incident.servers)
         found = [f"{server} does not run anywhere" for server in lost]
+        found += [f"of {p.name} is only said: {p.reason}" for p in named if self.scenario.reason not in p.reason]
         return [*found, f"{missing} servers of {name} were not recovered"] if missing else found
 
     # --- the operator's part
@@ -188,10 +195,13 @@ class Rehearsal:
 def outcome(snapshot: Snapshot) -> str:
     """Return how a node stands, in the words of `Scenario.expected`."""
     incident = snapshot.incident
-    if snapshot.finished:
-        return "recovered"
+    if snapshot.finished and incident:
+        counts = Counter(progress.state for progress in incident.servers.values())
+        return "recovered" + "".join(f", {counts[s]} {s.value}" for s in NOT_BROUGHT_BACK if counts[s])
     if snapshot.refused and incident and incident.gate:
         return f"needs the operator, {incident.gate.value}"
+    if snapshot.node.failed and incident is None and snapshot.waits_at:
+        return f"waits, {', '.join(sorted(snapshot.waits_at))}"
     if snapshot.node.failed:
         return incident.state.value if incident else "failed, and nobody works on it"
     return f"not failed, {snapshot.held.gate.value}" if snapshot.held else "not failed"

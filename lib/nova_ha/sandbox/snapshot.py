@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,7 +45,8 @@ class TimelineEvent:
 class Snapshot:
     """A node at `at`. `incident` is the open one, or the last one in history, with `archived`.
 
-    `held` is the gate that keeps the monitor from setting `failed` at the threshold.
+    `held` is the gate that keeps the monitor from setting `failed` at the threshold, `waits_at` those at which HA
+    nodes have noted that its recovery, which nobody has claimed, waits.
     """
 
     at: datetime
@@ -55,6 +56,7 @@ class Snapshot:
     incident: Incident | None = None
     archived: bool = False
     held: Closed | None = None
+    waits_at: Collection[str] = ()
 
     @property
     def finished(self) -> bool:
@@ -86,6 +88,7 @@ def _snapshot(store: Store, view: ClusterView, votes: Votes, name: str, now: dat
         incident=incident or past,
         archived=past is not None,
         held=verdict.closed[0] if isinstance(verdict, Hold) else None,
+        waits_at={ha.waits[name].partition(":")[0] for ha in view.ha_nodes.values() if name in ha.waits},
     )
 
 
@@ -105,6 +108,8 @@ def events(before: Snapshot, after: Snapshot) -> Iterator[TimelineEvent]:
         yield TimelineEvent(after.at, name, Kind.REFUSED, f"not flipped, {after.held}")
     if after.node.failed and not before.node.failed:
         yield TimelineEvent(after.at, name, Kind.FAILED, "status/failed is True")
+    if after.waits_at and not before.waits_at:
+        yield TimelineEvent(after.at, name, Kind.REFUSED, f"not claimed, {', '.join(sorted(after.waits_at))}")
     yield from _story(name, before.incident, after.incident)
     if after.refused and not before.refused and after.incident:
         gate = after.incident.gate.value if after.incident.gate else "stopped"

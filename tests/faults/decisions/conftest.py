@@ -1,4 +1,4 @@
-"""A cloud of fakes for each test; whatever the test is about, the auditor judges all nine invariants after it."""
+"""A cloud of fakes for each test; whatever the test is about, the auditor judges all invariants after it."""
 
 from __future__ import annotations
 

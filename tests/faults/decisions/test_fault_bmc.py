@@ -6,11 +6,13 @@ from collections.abc import Callable
 
 import pytest
 from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.cluster import vouch_for_bmc
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.schema import compute_node
 from nova_ha.errors import BMCError
 from nova_ha.power import PowerReading, PowerState
+from nova_ha.probe.sighting import SightCause, graded
+from nova_ha.recovery.driver_clients import Sight
 
 ON, OFF, UNKNOWN = PowerState.ON, PowerState.OFF, PowerState.UNKNOWN
 
@@ -33,7 +35,8 @@ def test_off_must_be_read_twice_in_a_row_after_the_command(cloud: ObservedCloud,
     cloud.assert_recovered("c1")
     receipt = cloud.closed("c1")[0].receipt
     assert receipt is not None
-    assert [reading.state for reading in receipt.readings] == ["off", "off"]
+    assert [reading.state for reading in receipt.readings] == ["off", "off", "off"]
+    assert receipt.proof == "long"
     assert cloud.bmcs["c1"].readings == []
 
 
@@ -164,10 +167,10 @@ def test_a_bmc_that_becomes_another_hosts_after_the_last_look_is_given_no_comman
 
 
 @pytest.mark.fault(20)
-def test_a_bmc_whose_identity_was_never_recorded_cuts_another_host_and_nothing_more(cloud: ObservedCloud) -> None:
+def test_a_wrong_word_about_a_bmc_cuts_another_host_and_nothing_more(cloud: ObservedCloud) -> None:
     """Nobody can tell before; the failed host is heard afterwards, and nothing of it is evacuated."""
     for name in ("c1", "c2"):
-        cloud.store.drop(compute_node(name, "config/bmc/identity"))
+        vouch_for_bmc(cloud.store, name)
     swap(cloud, "c1", "c2")
     cloud.fails("c1")
     cloud.nova.silent.discard("c1")
@@ -181,3 +184,58 @@ def test_a_bmc_whose_identity_was_never_recorded_cuts_another_host_and_nothing_m
         "the BMC lies, or is another machine's",
         cloud.timer_says(),
     )
+
+
+# --- away, and back ---
+
+
+@pytest.mark.fault(19)
+@pytest.mark.fault(32)
+def test_a_bmc_that_is_away_during_the_evacuation_is_waited_for(cloud: ObservedCloud) -> None:
+    cloud.fails("c1")
+    cloud.after_writing(b'"state":"evacuating"', lambda: setattr(cloud.bmcs["c1"], "away", True))
+    cloud.turns(6)
+    assert gate_of(cloud) is Gate.POWER_UNKNOWN
+    assert "c1: waits for the operator, or until the cause has gone: power-unknown:" in cloud.timer_says()
+    commands = len(cloud.bmcs["c1"].commands)
+    cloud.bmcs["c1"].away = False
+    cloud.turns(8)
+    cloud.assert_recovered("c1")
+    receipt = cloud.closed("c1")[0].receipt
+    assert receipt is not None
+    assert receipt.proof == "long"  # it may have been on meanwhile
+    assert len(cloud.bmcs["c1"].commands) > commands
+
+
+@pytest.mark.fault(19)
+@pytest.mark.fault(32)
+def test_a_host_that_is_on_once_its_bmc_is_back_stays_the_operators(cloud: ObservedCloud) -> None:
+    cloud.fails("c1")
+    cloud.after_writing(b'"state":"evacuating"', lambda: setattr(cloud.bmcs["c1"], "away", True))
+    cloud.turns(6)
+    sent, cut = len(cloud.nova.calls), len(cloud.bmcs["c1"].commands)
+    cloud.bmcs["c1"].away = False
+    cloud.bmcs["c1"].state = ON
+    cloud.turns(6)
+    assert gate_of(cloud) is Gate.POWERED_ON
+    assert (len(cloud.nova.calls), len(cloud.bmcs["c1"].commands)) == (sent, cut)
+
+
+@pytest.mark.fault(20)
+def test_a_fenced_host_of_which_nobody_here_can_tell_is_looked_at_again(cloud: ObservedCloud) -> None:
+    """The HA node's own resolver or sockets fail for a while, right after the cut: that is no sign of life."""
+    blind, ordinary = [True], cloud._sight
+
+    def sight(node: object, limit_s: float) -> Sight:
+        off = cloud.bmcs["c1"].commands and getattr(node, "name", "") == "c1"
+        return Sight.of(graded(SightCause.THIS_MACHINE)) if off and blind[0] else ordinary(node, limit_s)
+
+    cloud._sight = sight  # type: ignore[method-assign]
+    cloud.fails("c1")
+    cloud.turns(2)
+    assert gate_of(cloud) is Gate.NOT_SILENT
+    assert cloud.nova.calls == []
+    assert "c1: waits for the operator, or until the cause has gone: not-silent:" in cloud.timer_says()
+    blind[0] = False
+    cloud.turns(2)
+    cloud.assert_recovered("c1")

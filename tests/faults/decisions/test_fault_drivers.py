@@ -8,7 +8,9 @@ from kit.fakes.world import Crash
 from kit.shown import shows
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.consul.session import LockLost
+from nova_ha.errors import HAError
 from nova_ha.power import PowerState
+from nova_ha.recovery.driver_clients import Halted
 
 BEYOND_THE_LOCK_S = 100.0
 # Right before the power is cut, before Nova is told, and before servers are asked for.
@@ -173,7 +175,64 @@ def test_an_ha_node_that_fails_itself_is_not_fenced_by_its_own_handler() -> None
     cloud.assert_untouched("c1")
     shows(
         34,
-        "c1: out of automatic action: ha_cluster/compute_nodes/c1/internal/runtime_config has the Nova host "
+        "c1: out of automatic action: ha_cluster/compute_nodes/c1/config/nova_host has the Nova host "
         "'c1', which ha-1 has too",
         cloud.timer("ha-2"),
     )
+
+
+# --- asked to end ---
+
+
+@pytest.mark.fault(11)
+@pytest.mark.parametrize("moment", [b'"state":"fenced"', b'"state":"forced-down"'])
+def test_a_driver_that_waits_for_a_bmc_ends_within_a_second(cloud: ObservedCloud, moment: bytes) -> None:
+    """Its receipt is there, and its power cannot be read for now."""
+    cloud.fails("c1")
+
+    def dies() -> None:
+        raise Crash
+
+    cloud.after_writing(moment, dies)
+    with pytest.raises(Crash):
+        cloud.recover("ha-1")
+    cloud.clock.sleep(BEYOND_THE_LOCK_S)
+    asked_at: list[float] = []
+
+    def away_and_asked_to_end() -> None:
+        cloud.bmcs["c1"].away = True
+        cloud.clock.meanwhile.append(lambda: asked_at or (asked_at.append(cloud.clock.monotonic()) or end()))
+
+    def end() -> None:
+        cloud.stopping = True
+
+    cloud.after_writing(b"taken over", away_and_asked_to_end)
+    with pytest.raises(Halted, match="c1: asked to end while"):
+        cloud.recover("ha-2")
+    assert cloud.clock.monotonic() - asked_at[0] <= 1
+    assert cloud.leftovers() == []
+    cloud.stopping, cloud.bmcs["c1"].away = False, False
+    cloud.clock.meanwhile.pop()
+    cloud.turns()
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(8)
+@pytest.mark.fault(11)
+def test_a_driver_that_waits_for_consul_ends_within_a_second(cloud: ObservedCloud) -> None:
+    cloud.fails("c1")
+    asked_at: list[float] = []
+
+    def away_and_asked_to_end() -> None:
+        cloud.away.add("ha-1")
+        cloud.stopping = True
+        asked_at.append(cloud.clock.monotonic())
+
+    cloud.after_writing(b'"state":"fenced"', away_and_asked_to_end)
+    with pytest.raises(HAError, match="Consul has no leader"):
+        cloud.recover("ha-1")
+    assert cloud.clock.monotonic() - asked_at[0] <= 1
+    cloud.stopping = False
+    cloud.away.clear()
+    cloud.turns(4)
+    cloud.assert_recovered("c1")

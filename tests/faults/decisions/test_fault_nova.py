@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import pytest
 from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.world import Crash
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
-from nova_ha.compute import VMState
+from nova_ha.compute.states import VMState
 from nova_ha.errors import EvacuationRefused, NovaError, OutcomeUnknown
 
 ERRORS = {
@@ -93,6 +94,40 @@ def test_a_nova_that_is_away_at_the_last_look_is_waited_for_and_nothing_is_fence
     assert cloud.fenced == []
     shows(29, "host=c1 outcome=waits nova-away: Nova answers 401: the token is not valid", caplog.text)
     cloud.turns()
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(29)
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("error", ["401", "503", "timeout"])
+def test_a_host_whose_servers_cannot_be_listed_keeps_its_power_until_they_can(
+    cloud: ObservedCloud, error: str
+) -> None:
+    cloud.fails("c1")
+    cloud.nova.fail("servers", ERRORS[error], times=1000)
+    cloud.turns(4)
+    assert "c1: failed, to be recovered: waits at nova-away: Nova" in cloud.timer_says()
+    assert cloud.incident("c1") is None
+    cloud.assert_untouched("c1")
+    cloud.nova.heal()
+    cloud.turns()
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(29)
+def test_a_fenced_host_whose_servers_cannot_be_listed_is_not_left_to_the_timer(cloud: ObservedCloud) -> None:
+    """Its driver lists them patiently, as after a take-over: the last look asks nothing of them any more."""
+    cloud.fails("c1")
+
+    def dies() -> None:
+        cloud.nova.fail("servers", ERRORS["503"], times=4)
+        raise Crash
+
+    cloud.after_writing(b'"state":"forced-down"', dies)
+    with pytest.raises(Crash):
+        cloud.recover("ha-1")
+    cloud.clock.sleep(100)
+    assert cloud.recover("ha-2")["c1"].outcome == "finished"
     cloud.assert_recovered("c1")
 
 

@@ -88,7 +88,8 @@ def test_a_host_that_only_nova_still_hears_is_left_to_the_operator(cloud: Observ
     cloud.assert_untouched("c1")
     shows(
         5,
-        "c1: waits for the operator: nova-reports: its nova-compute still reports to Nova: the host lives",
+        "c1: waits for the operator, or until the cause has gone: nova-reports: its nova-compute still reports to "
+        "Nova: the host lives",
         cloud.timer(),
     )
     cloud.says("approve", "c1", "--gate", "nova-reports", "--by", "ann")

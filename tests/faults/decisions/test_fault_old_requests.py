@@ -11,7 +11,8 @@ from kit.fakes.skewed import Skewed
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState, ServerState
-from nova_ha.compute import Migration, MigrationStatus, ServerID, VMState
+from nova_ha.compute import Migration, ServerID
+from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.power import PowerState
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.operator import retry
@@ -115,6 +116,8 @@ def stopped_over_a_request(cloud: ObservedCloud, server: str, *ends: MigrationSt
     assert incident is not None
     assert (incident.gate, incident.servers[server].state) == (Gate.POWERED_ON, ServerState.ASKED)
     cloud.nova.rebuilds.clear()
+    for name in cloud.servers["c1"]:
+        cloud.nova.inventory[name] = replace(cloud.nova.inventory[name], task_state="")
     asked, cloud.nova.records = cloud.nova.records, []
     for at, end in enumerate(ends or (MigrationStatus.FAILED,)):
         ended = [replace(record, uuid=f"{at}-{record.uuid}", status=end) for record in asked]

@@ -107,3 +107,150 @@ def test_a_host_that_is_well_is_not_approved_for_its_next_failure(cloud: Observe
     cloud.fails("c1")
     cloud.turns(2)
     cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(21)
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("claimed", [False, True], ids=["not claimed yet", "claimed, its BMC away"])
+def test_what_was_approved_for_hosts_that_were_set_failed_opens_nothing_in_their_next_failure(claimed: bool) -> None:
+    cloud = ObservedCloud(compute=8)
+    cut_off = cloud.names[:5]
+    cloud.store.put("ha_cluster/config/recovery/limit", "5")
+    for name in cut_off:
+        cloud.bmcs[name].away = True
+    cloud.hangs(*cut_off)
+    cloud.intervals(THRESHOLD)
+    cloud.says("approve", *cut_off, "--by", "ann")
+    cloud.intervals()
+    assert all(cloud.failed(name) for name in cut_off)
+    if claimed:
+        cloud.turns()
+    for name in cut_off:
+        cloud.bmcs[name].away = False
+        cloud.boots(name)
+    cloud.intervals()
+    cloud.turns()
+    cloud.clock.sleep(25 * 60)
+    cloud.hangs(*cut_off)
+    cloud.intervals(THRESHOLD + 1)
+    cloud.turns(3)
+    cloud.assert_untouched(*cloud.names)
+
+
+@pytest.mark.fault(47)
+def test_what_was_approved_while_a_host_is_well_serves_no_failure_that_comes_later(
+    cloud: ObservedCloud,
+) -> None:
+    cloud.store.put("ha_cluster/config/recovery/mode", "approve")
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.boots("c1")
+    cloud.intervals(2)
+    cloud.says("approve", "c1", "--by", "ann")
+    cloud.turns()
+    incident = cloud.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.ANSWERS
+    cloud.hangs("c1")
+    cloud.intervals(THRESHOLD + 1)
+    cloud.turns(2)
+    cloud.assert_untouched("c1")
+    cloud.says("approve", "c1", "--by", "ann")
+    cloud.turns(2)
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(37)
+@pytest.mark.fault(47)
+@pytest.mark.parametrize("lives", [answers, reports], ids=["answers", "reports"])
+def test_a_word_that_it_is_off_ends_with_a_sign_of_life(
+    cloud: ObservedCloud, lives: Callable[[ObservedCloud], None]
+) -> None:
+    cloud.bmcs["c1"].away = True
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.says("pause", "--by", "ann")
+    cloud.says("node", "confirm-off", "c1", "--by", "ann", "--why", "unplugged")
+    lives(cloud)
+    cloud.clock.sleep(30)
+    cloud.says("resume")
+    cloud.turns(2)
+    incident = cloud.incident("c1")
+    assert incident is not None
+    assert incident.receipt is None
+    cloud.silent["c1"] = 1
+    cloud.nova.silent.add("c1")
+    cloud.intervals(THRESHOLD)
+    cloud.turns(4)
+    cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(37)
+def test_a_word_about_a_host_that_nova_has_not_called_down_yet_stands(cloud: ObservedCloud) -> None:
+    cloud.nova.down_after_s = 60.0
+    cloud.bmcs["c1"].away = True
+    cloud.fails("c1")
+    cloud.turns(3)
+    cloud.loses_power("c1")
+    cloud.says("node", "confirm-off", "c1", "--by", "ann", "--why", "unplugged")
+    cloud.turns(4)
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(47)
+def test_that_its_bmc_is_waited_for_hides_no_sign_of_life(cloud: ObservedCloud) -> None:
+    cloud.bmcs["c1"].away = True
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.boots("c1")
+    cloud.intervals()
+    cloud.turns()
+    incident = cloud.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.ANSWERS
+    cloud.hangs("c1")
+    cloud.intervals()
+    cloud.clock.sleep(13)
+    cloud.bmcs["c1"].away = False
+    cloud.recover()
+    cloud.assert_untouched("c1")
+    cloud.intervals(THRESHOLD)
+    cloud.turns(2)
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(21)
+@pytest.mark.fault(23)
+def test_what_has_waited_for_longer_than_the_window_counts_from_when_it_is_fenced() -> None:
+    cloud = ObservedCloud(compute=10)
+    for name in ("c1", "c2"):
+        cloud.bmcs[name].away = True
+    cloud.fails("c1", "c2")
+    cloud.turns()
+    cloud.hangs("c3", "c4")
+    cloud.intervals(THRESHOLD + 1)
+    cloud.clock.sleep(3700)
+    for name in ("c1", "c2"):
+        cloud.bmcs[name].away = False
+    cloud.intervals()
+    cloud.turns(3)
+    cloud.assert_recovered("c1", "c2")
+    cloud.assert_untouched("c3", "c4")
+
+
+@pytest.mark.fault(23)
+def test_a_host_that_was_fenced_late_and_fails_soon_again_is_a_repeat(cloud: ObservedCloud) -> None:
+    cloud.bmcs["c1"].away = True
+    cloud.fails("c1")
+    cloud.turns()
+    cloud.clock.sleep(3 * 3600)
+    cloud.bmcs["c1"].away = False
+    cloud.turns(2)
+    cloud.assert_recovered_so_far("c1")
+    cloud.repaired("c1")
+    cloud.fails("c1")
+    cloud.turns(2)
+    incident = cloud.incident("c1")
+    assert incident is not None
+    assert incident.gate is Gate.REPEAT
+    assert len(cloud.bmcs["c1"].commands) == 1

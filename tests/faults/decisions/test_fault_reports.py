@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
 from kit.fakes.skewed import Skewed
 from kit.shown import shows
+from nova_ha.recovery.driver_clients import DriverClients
+from nova_ha.recovery.heard_before import DRIVER, HeardBefore, take_over
 
 
 def loses_ssh(cloud: ObservedCloud, name: str = "c1") -> None:
@@ -26,7 +30,8 @@ def test_a_host_whose_sshd_alone_died_keeps_its_power_in_each_phase_of_its_repor
     cloud.assert_untouched("c1")
     shows(
         39,
-        "c1: waits for the operator: nova-reports: its nova-compute still reports to Nova: the host lives",
+        "c1: waits for the operator, or until the cause has gone: nova-reports: its nova-compute still reports to "
+        "Nova: the host lives",
         cloud.timer_says(),
     )
     shows(
@@ -50,9 +55,17 @@ def test_where_nova_hears_nobody_the_silence_of_one_is_no_evidence(caplog: pytes
         "message bus, database, or nova/report_interval is wrong",
         caplog.text,
     )
-    shows(43, "c1: failed, to be recovered", cloud.timer_says())
+    shows(
+        43,
+        "c1: failed, to be recovered: waits at nova-away: 4 of 4 others are silent too: message bus, database, or "
+        "nova/report_interval is wrong; silent: c2, ha-1, ha-2, ha-3 (ha-1, ha-2, ha-3)",
+        cloud.timer_says(),
+    )
+    assert "waits at nova-away: 4 of 4 others are silent too" in cloud.says("status")
+    assert "waits at nova-away: 4 of 4 others are silent too" in cloud.says("explain", "c1")
     cloud.nova.silent.clear()
     cloud.turns()
+    assert "waits at" not in cloud.printed()
     cloud.assert_untouched("c1", "c2")
     assert cloud.incident("c1") is not None
 
@@ -68,6 +81,71 @@ def test_in_a_cloud_of_three_one_other_that_is_silent_is_enough_to_wait(still_he
     cloud.nova.silent.difference_update(["c2", "ha-1"])
     cloud.turns()
     cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(43)
+def test_a_host_that_is_back_last_after_an_outage_of_the_bus_keeps_its_power(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sshd is dead. Each driver is a new process, and knows what the one before has read."""
+    monkeypatch.setenv("NOVA_HA_RUN", str(tmp_path / "run"))
+    cloud = ObservedCloud()
+    remembering(cloud)
+    cloud.nova.down_after_s = 60.0
+    cloud.nova.silent.update(cloud.nova.hosts)
+    cloud.clock.sleep(90)
+    loses_ssh(cloud)
+    cloud.recover("ha-1")
+    cloud.nova.silent = {"c1"}
+    cloud.clock.sleep(20)
+    for _ in range(3):
+        cloud.sweep()
+        cloud.recover("ha-1")
+        cloud.assert_untouched("c1")
+        cloud.clock.sleep(15)
+    shows(
+        43,
+        "c1: failed, to be recovered: waits at nova-away: 6 of 6 others report again since a short while: its own "
+        "report may still be on its way (ha-1)",
+        cloud.timer_says(),
+    )
+    cloud.nova.silent = set()
+    cloud.clock.sleep(15)
+    cloud.recover("ha-1")
+    cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(43)
+def test_one_that_died_in_the_outage_is_recovered_a_while_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOVA_HA_RUN", str(tmp_path / "run"))
+    cloud = ObservedCloud()
+    remembering(cloud)
+    cloud.nova.down_after_s = 60.0
+    cloud.nova.silent.update(cloud.nova.hosts)
+    cloud.clock.sleep(90)
+    cloud.fails("c1")
+    cloud.recover("ha-1")
+    cloud.nova.silent = {"c1"}
+    for _ in range(8):
+        cloud.clock.sleep(20)
+        cloud.sweep()
+        cloud.recover("ha-1")
+    cloud.assert_recovered("c1")
+
+
+def remembering(cloud: ObservedCloud) -> None:
+    """Let each driver begin with what the HA node's last one has kept, and keep what it reads."""
+    ordinary = cloud.clients
+
+    def clients(me: str = "ha-1") -> DriverClients:
+        made = ordinary(me)
+        take_over(me, made)
+        made.keep = HeardBefore(me, DRIVER).keep
+        return made
+
+    cloud.clients = clients  # type: ignore[method-assign]
 
 
 @pytest.mark.fault(43)
@@ -96,7 +174,8 @@ def test_clocks_that_differ_void_no_gate_and_close_none(ahead_s: float, whose: s
             cloud.assert_untouched("c1")
             shows(
                 44,
-                "c1: waits for the operator: nova-reports: its nova-compute still reports to Nova: the host lives",
+                "c1: waits for the operator, or until the cause has gone: nova-reports: its nova-compute still "
+                "reports to Nova: the host lives",
                 cloud.timer_says(),
             )
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 from kit.clouds.observed_cloud import ObservedCloud
+from kit.fakes.cluster import vouch_for_bmc
 from kit.fakes.world import Crash
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
@@ -31,8 +32,8 @@ def silent_port() -> Iterator[int]:
 def test_a_hung_host_that_takes_connections_after_its_bmc_reads_off_keeps_its_servers(
     cloud: ObservedCloud, silent_port: int
 ) -> None:
-    """Another machine went off: its kernel and its guests live on, while sshd and nova-compute hang."""
-    cloud.store.drop(compute_node("c1", "config/bmc/identity"))
+    """Another machine went off, by a wrong word: the kernel and the guests live on, sshd and nova-compute hang."""
+    vouch_for_bmc(cloud.store, "c1")
     cloud.bmcs["c1"].on_off = lambda: None
     ordinary = cloud.clients
 

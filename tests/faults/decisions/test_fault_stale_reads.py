@@ -20,7 +20,7 @@ from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.transaction import lock
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.handlers.handler_guard import run as guarded
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 
 CLOCK = FakeClock()
 FAILS = {"c1": 3, "c2": 0}

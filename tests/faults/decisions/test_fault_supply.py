@@ -58,7 +58,7 @@ def test_a_server_on_the_move_to_the_host_is_named_at_the_end(cloud: ObservedClo
 @pytest.mark.fault(50)
 def test_a_filter_that_nova_drops_stops_everything_before_a_server_is_asked_for(cloud: ObservedCloud) -> None:
     cloud.fails("c1")
-    cloud.nova.fail("servers", DROPPED, times=1000)
+    cloud.after_writing(b'"state":"fenced"', lambda: cloud.nova.fail("servers", DROPPED, times=1000))
     cloud.turns()
     shows(
         50,
@@ -70,6 +70,18 @@ def test_a_filter_that_nova_drops_stops_everything_before_a_server_is_asked_for(
     cloud.nova.heal()
     cloud.turns()
     cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(50)
+def test_a_filter_that_nova_drops_before_the_fence_stops_it(cloud: ObservedCloud) -> None:
+    cloud.fails("c1")
+    cloud.nova.fail("servers", DROPPED, times=1000)
+    cloud.turns(2)
+    assert (
+        "c1: failed, to be recovered: waits at nova-away: Nova drops the filter by host: among the servers of c1 is "
+        "server-3, which is on c2: give the user the right os_compute_api:servers:allow_all_filters"
+    ) in cloud.timer_says()
+    cloud.assert_untouched("c1")
 
 
 @pytest.mark.fault(50)

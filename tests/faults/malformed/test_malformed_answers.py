@@ -18,7 +18,7 @@ from nova_ha.cluster.view import read_view
 from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import cas, delete, lock, unchanged
 from nova_ha.errors import ConsulError, HAError, OutcomeUnknown
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 from nova_ha.probe.votes import read_votes
 
 ENTRY = {"Key": "k", "Value": "Tm8=", "ModifyIndex": 7, "CreateIndex": 7, "LockIndex": 0, "Flags": 0}

@@ -17,7 +17,7 @@ from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.power import PowerState
 
-LINES = ("config/ssh/user", "config/ssh/address", "config/bmc/user", "config/bmc/ip", "config/bmc/identity")
+LINES = ("ssh/user", "ssh/address", "ssh/host_key", "bmc/user", "bmc/ip", "bmc/identity", "bmc/system")
 FREE_TEXT = {name: value for name, value in NEVER.items() if name not in ("empty", "spaces")}
 SECRET = {name: value for name, value in NEVER.items() if name in ("empty", "not-utf-8", "half-a-letter")}
 # Each leaf of a compute node, and what it never takes.
@@ -25,7 +25,7 @@ LEAVES: Mapping[str, Mapping[str, bytes]] = {
     **dict.fromkeys(("status/failed", "status/recovered", "internal/number_fails"), NO_WORD),
     **dict.fromkeys(("config/ssh/port", "config/bmc/port", "config/bmc/driver", "config/bmc/tls"), NO_WORD),
     **dict.fromkeys(("config/maintenance", "config/approval", "internal/runtime_config"), NO_RECORD),
-    **dict.fromkeys((*LINES, "config/ssh/host_key"), NEVER),
+    **dict.fromkeys((*(f"config/{leaf}" for leaf in LINES), "config/nova_host"), NEVER),
     **dict.fromkeys(("config/ssh/password", "config/bmc/password"), SECRET),
 }
 KEYS = {compute_node(BROKEN, leaf): values for leaf, values in LEAVES.items()} | {open_incident(BROKEN): NO_RECORD}

@@ -12,7 +12,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.schema import PAUSED, RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import HAError
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 
 GARBAGE = NEVER["not-utf-8"]
 KEYS = {

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 from kit.clouds.broken_cloud import BROKEN, OTHER, BrokenCloud, a_whole_incident, control_characters, pause
 from kit.fakes.bad_values import ESCAPES
-from kit.fakes.values import NOW
+from kit.fakes.values import NOW, started_key
 from nova_ha.cluster.gate import Gate, UnknownGate
 from nova_ha.cluster.incident import Receipt, ReceiptMethod, ServerProgress, Step
 from nova_ha.cluster.node import Approval, Maintenance, RuntimeConfig
@@ -45,7 +45,7 @@ def _incident(**fields: object) -> Callable[[BrokenCloud], None]:
     def write(cloud: BrokenCloud) -> None:
         incident = replace(a_whole_incident(), gate=Gate.ANSWERS, **fields)
         cloud.break_key(open_incident(BROKEN), incident.to_kv())
-        cloud.break_key(closed_incident(BROKEN, incident.started_key), incident.to_kv())
+        cloud.break_key(closed_incident(BROKEN, started_key(incident)), incident.to_kv())
 
     return write
 

@@ -11,6 +11,7 @@ from kit.clouds.divided import DividedCloud, bmc_of
 from kit.clouds.plan import WholePlan
 from kit.machines.machine import RealMachine
 from nova_ha.cluster.gate import Gate
+from nova_ha.cluster.incident import Step
 from nova_ha.errors import ConsulError, HAError
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox.waiting import until
@@ -51,13 +52,13 @@ def test_only_what_a_quorum_sees_counts_and_a_host_whose_nova_compute_reports_is
         cloud.cut(cloud.observers, [alone.name])
         hung.hang()
         cloud.audit_recovered(hung)
-        incident = cloud.asks(alone, Gate.NOVA_REPORTS)
+        why = cloud.held(alone, Gate.NOVA_REPORTS)
         cloud.wait(lambda: (streaks(cloud, well)["ha-1"] or 0) >= 2, "ha-1 to see a failure alone")
         assert cloud.node(well).number_fails == 0
-        assert cloud.node(alone).failed
-    assert "still reports to Nova" in incident.reason
-    status = cloud.command("status").stdout
-    assert re.search(f"{alone.name} +needs-operator .*still reports to Nova", status), status
+        assert not cloud.node(alone).failed
+        status = cloud.command("status").stdout
+    assert "its nova-compute reports" in why
+    assert re.search(f"{alone.name} +failing .*its nova-compute reports", status), status
     assert hung.only_cut
     for host in (well, alone):
         assert host.commands == []
@@ -115,7 +116,12 @@ def test_one_driver_recovers_a_host_while_every_server_sees_another_majority(clo
     for host in (bridged, ringed):
         cloud.audit_recovered(host)
         assert host.only_cut
-        assert sum(step.what.startswith("claimed") for step in cloud.finished(host).steps) == 1
+        assert sum(map(begins_the_work, cloud.finished(host).steps)) == 1, cloud.story(host)
+
+
+def begins_the_work(step: Step) -> bool:
+    """True for a claim, be it of one that a gate held at first: with its ways cut, that may pass by itself."""
+    return step.what.startswith(("claimed", "goes on after"))
 
 
 def bridge(cloud: DividedCloud) -> None:

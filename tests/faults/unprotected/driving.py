@@ -33,6 +33,33 @@ CLAIM_BY_PLAIN_WRITES = Edit(
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        10,
+        "nothing is sent over a connection that was made after the deadline",
+        Edit(
+            "lib/nova_ha/compute/transport.py",
+            "        if call is not None and call.left_s() <= 0:\n",
+            "        if False:\n",
+        ),
+        tests="compute/test_compute_transport.py::"
+        "test_a_name_that_is_found_only_after_the_deadline_is_not_sent_anything",
+    ),
+    removal(
+        11,
+        "a driver that waits for a BMC hears that it is to end",
+        Edit("lib/nova_ha/recovery/power_watch.py", "            self.driver.stop_if_asked()\n", ""),
+        tests="test_fault_drivers.py::test_a_driver_that_waits_for_a_bmc_ends_within_a_second",
+    ),
+    removal(
+        (8, 11),
+        "a driver that waits for Consul hears that it is to end",
+        Edit(
+            DRIVER,
+            "if self.clients.stopping() or self.clients.clock.monotonic() > until:",
+            "if self.clients.clock.monotonic() > until:",
+        ),
+        tests="test_fault_drivers.py::test_a_driver_that_waits_for_consul_ends_within_a_second",
+    ),
+    removal(
         53,
         "the state is read again before each host",
         Edit(
@@ -111,13 +138,13 @@ REMOVALS: tuple[Removal, ...] = (
         "a server whose migration is open is followed, not asked for again",
         Edit(
             EVACUATION,
-            "            if record.status.open and not fenced_by_us(services.get(record.destination)):\n",
+            "            if under_way and not self.destinations.fenced(record.destination):\n",
             "            if False:\n",
         ),
         Edit(
             EVACUATION,
-            "        self.driver.save(incident)\n        if batch and",
-            "        self.driver.incident = incident\n        if batch and",
+            "            self.driver.save(incident)\n        if batch:",
+            "            self.driver.incident = incident\n        if batch:",
         ),
         tests="recovery/test_recovery_whole.py::test_a_driver_killed_at_any_moment_is_resumed_by_another_ha_node",
     ),
@@ -189,7 +216,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         34,
         "a name that two nodes share takes both out",
-        Edit("lib/nova_ha/cluster/view.py", "if len(names) > 1 or len(holders) > 1 else ()", "if False else ()"),
+        Edit("lib/nova_ha/cluster/view.py", "if same and len(holders) > 1 else ()", "if False else ()"),
         Edit(
             "lib/nova_ha/recovery/gates.py",
             "    return _own_host_read(case) if len(case.findings.view.ha_nodes) > 1 else None\n",
@@ -228,6 +255,15 @@ REMOVALS: tuple[Removal, ...] = (
         tests=(
             "test_fault_surroundings.py::test_a_handlers_exit_code_is_right_whatever_its_streams_are",
             "handlers/test_failures_guard.py::test_the_exit_code_is_right_whatever_the_standard_streams_are",
+        ),
+    ),
+    removal(
+        36,
+        "a policy that must not be read is not the defaults",
+        Edit("lib/nova_ha/consul/store.py", "        self.get(folder)\n", ""),
+        tests=(
+            "test_fault_tokens.py::test_a_policy_that_the_token_must_not_read_is_not_taken_for_the_defaults",
+            "test_fault_tokens.py::test_nor_by_the_last_look_nor_by_an_observer",
         ),
     ),
     removal(

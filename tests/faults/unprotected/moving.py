@@ -1,4 +1,4 @@
-"""What protects servers on their way, and which they are: faults 29 to 31, 33, 49 and 50."""
+"""What protects servers on their way, and which they are: faults 10, 29 to 33, 48 to 50."""
 
 # ruff: noqa: E501 (lines of the product, as they are)
 from __future__ import annotations
@@ -10,21 +10,63 @@ FOLLOWING = "lib/nova_ha/recovery/following.py"
 FORCE_DOWN = "lib/nova_ha/recovery/force_down.py"
 GATES = "lib/nova_ha/recovery/gates.py"
 NOVA = "lib/nova_ha/compute/nova.py"
+RESOURCES = "lib/nova_ha/compute/resources.py"
 SERVERS = "lib/nova_ha/recovery/servers.py"
 TOGETHER = "lib/nova_ha/cluster/together.py"
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        (29, 50),
+        "a host whose servers cannot be listed is not fenced",
+        Edit(
+            GATES,
+            "    read = services is not None and (case.fenced or not trouble)\n",
+            "    read = services is not None\n",
+        ),
+        tests=(
+            "test_fault_nova.py::test_a_host_whose_servers_cannot_be_listed_keeps_its_power_until_they_can",
+            "test_fault_supply.py::test_a_filter_that_nova_drops_before_the_fence_stops_it",
+        ),
+    ),
+    removal(
         29,
         "what the last incident had asked for is followed by the next one",
-        Edit(EVACUATION, "    followed = _still_followed(driver, before)\n", "    followed: list[str] = []\n"),
+        Edit(EVACUATION, "    followed = _still_followed(records, before)\n", "    followed: list[str] = []\n"),
         tests="recovery/test_recovery_moved_servers.py::"
         "test_a_retry_right_after_a_lost_answer_follows_what_nova_may_still_do",
     ),
     removal(
+        29,
+        "a 404 that is not Nova's own deletes no server",
+        Edit(
+            "lib/nova_ha/compute/refusal.py",
+            "            if status == NOT_FOUND and not said_by_nova(call.answer):\n",
+            "            if False:\n",
+        ),
+        tests="compute/test_compute_not_found.py::test_a_404_that_is_not_novas_own_says_nothing_of_a_server",
+    ),
+    removal(
+        29,
+        "nor takes the marks from an image or a flavor",
+        Edit(RESOURCES, "            if not said_by_a_service(last_answer()):\n", "            if False:\n"),
+        Edit(RESOURCES, "            if not said_by_nova(last_answer()):\n", "            if False:\n"),
+        tests=(
+            "compute/test_compute_not_found.py::"
+            "test_an_image_whose_404_is_not_the_image_services_own_is_not_taken_for_one_without_marks",
+            "compute/test_compute_not_found.py::test_a_flavor_whose_404_is_not_novas_own_is_not_looked_for_by_name",
+        ),
+    ),
+    removal(
+        29,
+        "a server that was called gone, and is listed on the host, is asked for again",
+        Edit(EVACUATION, "**incident.servers, **back, **new}", "**incident.servers, **new}"),
+        tests="recovery/test_recovery_moved_servers.py::"
+        "test_a_server_that_nova_calls_gone_and_lists_on_the_host_is_asked_for_again",
+    ),
+    removal(
         31,
         "only what is still on the failed host is asked for",
-        Edit(EVACUATION, "            if server in kept:\n", "            if False:\n"),
+        Edit(EVACUATION, "        if seen.host != self.driver.incident.nova_host:\n", "        if False:\n"),
         tests="recovery/test_recovery_moved_servers.py::"
         "test_a_server_that_somebody_moves_while_it_waits_its_turn_is_left_where_it_is",
     ),
@@ -57,7 +99,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         29,
         "while Nova cannot be asked nothing is claimed",
-        Edit(GATES, "GateReading.of(Gate.NOVA_AWAY, services is not None,", "GateReading.of(Gate.NOVA_AWAY, True,"),
+        Edit(GATES, "GateReading.of(Gate.NOVA_AWAY, read,", "GateReading.of(Gate.NOVA_AWAY, True,"),
         tests="test_fault_nova.py::test_a_nova_that_is_away_at_the_last_look_is_waited_for_and_nothing_is_fenced",
     ),
     removal(
@@ -100,8 +142,12 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         49,
         "a server on the move is not evacuated",
-        Edit(SERVERS, "    elif moving(server):\n", "    elif False:\n"),
-        Edit(EVACUATION, "        if moving(seen):\n", "        if False:\n"),
+        Edit(SERVERS, "    if moving(server):\n", "    if False:\n"),
+        Edit(
+            EVACUATION,
+            "        if state is not ServerState.PENDING:\n            return",
+            "        if False:\n            return",
+        ),
         tests=(
             "test_fault_supply.py::test_a_server_on_the_move_out_of_the_host_is_named_and_does_not_run_twice",
             "recovery/test_recovery_moving.py::"
@@ -111,7 +157,11 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         49,
         "nor one that began to move after it was listed",
-        Edit(EVACUATION, "        if moving(seen):\n", "        if False:\n"),
+        Edit(
+            EVACUATION,
+            "        if state is not ServerState.PENDING:\n            return",
+            "        if False:\n            return",
+        ),
         tests="recovery/test_recovery_moving.py::test_one_that_began_to_move_after_it_was_listed_is_not_sent_either",
     ),
     removal(
@@ -148,8 +198,8 @@ REMOVALS: tuple[Removal, ...] = (
         "two records of one host are named before the fence",
         Edit(
             GATES,
-            "GateReading.of(Gate.RUNTIME_CONFIG, count == 1, cause,",
-            "GateReading.of(Gate.RUNTIME_CONFIG, count > 0, None,",
+            "    cause = None if known == [host] else",
+            "    cause = None if known else",
         ),
         tests="test_fault_supply.py::test_a_host_of_which_nova_has_two_records_is_not_fenced",
     ),
@@ -188,7 +238,7 @@ REMOVALS: tuple[Removal, ...] = (
         Edit(FOLLOWING, "    if destination_fenced:\n", "    if waited_s > server_timeout_s:\n"),
         Edit(
             EVACUATION,
-            "            if record.status.open and not fenced_by_us(services.get(record.destination)):\n",
+            "            if under_way and not self.destinations.fenced(record.destination):\n",
             "            if False:\n",
         ),
         tests="test_fault_second_host.py::"
@@ -210,7 +260,7 @@ REMOVALS: tuple[Removal, ...] = (
         "a record from before the host was back keeps no server",
         Edit(
             "lib/nova_ha/recovery/evacuation.py",
-            "            if record.status is MigrationStatus.COMPLETED:\n                break",
+            "            if record.status is MigrationStatus.COMPLETED and not under_way:\n                break",
             "            if False:\n                break",
         ),
         tests="test_fault_old_requests.py::"
@@ -236,5 +286,75 @@ REMOVALS: tuple[Removal, ...] = (
             "            break\n        except ConsulError as error:\n",
         ),
         tests="test_fault_second_host.py::test_with_one_ha_node_the_second_host_waits_its_turn",
+    ),
+    removal(
+        32,
+        "what a destination is still at work on is followed, though the host's return has completed its record",
+        Edit(EVACUATION, "(at == 0 and record.status.arrived and being_rebuilt(seen))", "False"),
+        tests="recovery/test_recovery_moved_servers.py::"
+        "test_a_completed_record_is_followed_while_nova_rebuilds_its_server",
+    ),
+    removal(
+        31,
+        "what somebody else has rebuilt just now is not asked for",
+        Edit(EVACUATION, "        if being_rebuilt(seen) and (not mine", "        if False and (not mine"),
+        tests="recovery/test_recovery_moved_servers.py::"
+        "test_a_server_that_somebody_has_just_asked_for_is_not_asked_for_again",
+    ),
+    removal(
+        33,
+        "a destination that was fenced is proved off still",
+        Edit("lib/nova_ha/recovery/destinations.py", "        return looked.off\n", "        return True\n"),
+        tests="recovery/test_recovery_destinations.py::"
+        "test_a_host_that_was_fenced_and_is_on_again_may_finish_what_was_on_its_way_there",
+    ),
+    removal(
+        31,
+        "a server that has failed at its destination is asked for nowhere else",
+        Edit(
+            EVACUATION,
+            "        return [bound] if bound and not self.destinations.fenced(bound) else found\n",
+            "        return found\n",
+        ),
+        tests=(
+            "recovery/test_recovery_destinations.py::"
+            "test_a_server_that_has_failed_at_a_host_is_asked_for_nowhere_else",
+            "recovery/test_recovery_destinations.py::test_nor_after_its_driver_was_killed",
+        ),
+    ),
+    removal(
+        31,
+        "nor where it has failed by hand",
+        Edit(EVACUATION, '    return failed_at(records, server.id) if tried else ""\n', '    return ""\n'),
+        tests="recovery/test_recovery_destinations.py::test_nor_where_it_has_failed_by_hand_before",
+    ),
+    removal(
+        10,
+        "a reset and the request after it have a proof each",
+        Edit(
+            EVACUATION,
+            "        if self._may_be_sent(unasked):\n            self._ask",
+            "        if True:\n            self._ask",
+        ),
+        tests="recovery/test_recovery_refusals.py::"
+        "test_a_driver_that_stood_still_while_nova_reset_a_server_does_not_ask_for_it",
+    ),
+    removal(
+        48,
+        "a name in Nova that an operator has corrected stops the driver",
+        Edit(
+            "lib/nova_ha/recovery/driver.py",
+            "        if node.nova_word and not same_name(node.nova_word, self.incident.nova_host):\n",
+            "        if False:\n",
+        ),
+        tests="recovery/test_recovery_changed_meanwhile.py::"
+        "test_a_host_whose_name_in_nova_an_operator_corrects_is_left_alone_from_then_on",
+    ),
+    removal(
+        32,
+        "a task that waits for the host is named, also where it began after the listing",
+        Edit(EVACUATION, "        if seen.task_state in ACTS_FIRST:\n", "        if False:\n"),
+        tests="recovery/test_recovery_reset.py::"
+        "test_a_start_that_waits_for_the_host_is_named_at_the_end_and_before_all_else_at_its_return",
     ),
 )

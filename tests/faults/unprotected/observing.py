@@ -5,11 +5,13 @@ from __future__ import annotations
 from faults.unprotected.removal import Edit, Removal, process, removal
 
 ASSESS = "lib/nova_ha/monitor/assess.py"
+COUNTING = "lib/nova_ha/monitor/counting.py"
 GATES = "lib/nova_ha/monitor/gates.py"
 VOTES = "lib/nova_ha/probe/votes.py"
 SILENCE = "lib/nova_ha/recovery/silence.py"
 FINDINGS = "lib/nova_ha/recovery/findings.py"
 RECOVERY_GATES = "lib/nova_ha/recovery/gates.py"
+FORCE_DOWN = "lib/nova_ha/recovery/force_down.py"
 SHARED_GATES = "lib/nova_ha/cluster/shared_gates.py"
 NODE = "lib/nova_ha/cluster/node.py"
 STORE = "lib/nova_ha/consul/store.py"
@@ -55,9 +57,32 @@ REMOVALS: tuple[Removal, ...] = (
         ),
     ),
     removal(
+        43,
+        "others that report again only now are no proof that Nova hears the host",
+        Edit(SILENCE, "if s.id not in still and self._is_late(s.host)]", "if False]"),
+        tests=(
+            "test_fault_reports.py::test_a_host_that_is_back_last_after_an_outage_of_the_bus_keeps_its_power",
+            "recovery/test_recovery_silence.py::"
+            "test_after_an_outage_of_the_bus_one_that_is_back_last_is_not_called_silent_meanwhile",
+        ),
+    ),
+    removal(
+        43,
+        "a driver knows what the one before it has read",
+        Edit("lib/nova_ha/recovery/findings.py", "    clients.keep(clients.heard, clients.failing_since)\n", ""),
+        tests="test_fault_reports.py::test_a_host_that_is_back_last_after_an_outage_of_the_bus_keeps_its_power",
+    ),
+    removal(
+        43,
+        "several that Nova called down though their hosts are well count, however long they have been down",
+        Edit(SILENCE, "not service.forced_down and service.host in self.well", "False"),
+        tests="recovery/test_recovery_silence.py::"
+        "test_two_that_are_down_while_it_reported_may_be_so_for_the_reason_that_keeps_its_reports",
+    ),
+    removal(
         24,
         "a leave is remembered for as long as the host fails",
-        Edit(GATES, "    left = node.left or node.name in votes.left\n", "    left = node.name in votes.left\n"),
+        Edit(SHARED_GATES, "not (node.left or node.name in members)", "node.name not in members"),
         tests="monitor/test_monitor_leave.py::"
         "test_a_host_that_left_is_not_set_failed_by_an_observer_whose_agent_was_restarted_since",
     ),
@@ -84,7 +109,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         4,
         "a dead agent's last words are no vote",
-        Edit(VOTES, '    if by_id.get("serfHealth", {}).get("Status") != "passing":\n', "    if False:\n"),
+        Edit(VOTES, 'alive = checks.get(SERF_HEALTH, {}).get("Status") == "passing"\n', "alive = True\n"),
         tests=(
             "test_fault_observers.py::test_the_last_words_of_observers_whose_agents_died_are_no_votes",
             "probe/test_probe_votes.py::test_the_last_results_of_an_agent_that_is_not_alive_are_not_read",
@@ -115,7 +140,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         43,
         "of few others all must have been heard",
-        Edit(SILENCE, "len(self.silent) > (self.number // 5)", "len(self.silent) > max(1, self.number // 5)"),
+        Edit(SILENCE, "len(hosts) > (self.number // 5)", "len(hosts) > max(1, self.number // 5)"),
         tests="test_fault_reports.py::test_in_a_cloud_of_three_one_other_that_is_silent_is_enough_to_wait",
     ),
     removal(
@@ -169,6 +194,57 @@ REMOVALS: tuple[Removal, ...] = (
             "test_fault_plans.py::test_hosts_that_fall_silent_together_are_not_fenced",
             "monitor/test_monitor_assess.py::test_too_many_nodes_failing_together_hold_each_other",
         ),
+    ),
+    removal(
+        21,
+        "hosts that hang hold no host that is silent",
+        Edit(
+            "lib/nova_ha/cluster/together.py",
+            "hanging = {} if node in self.silent else dict",
+            "hanging = dict",
+        ),
+        tests="monitor/test_monitor_assess.py::"
+        "test_silent_nodes_hold_all_hanging_ones_each_other_and_those_set_failed_all",
+    ),
+    removal(
+        21,
+        "whoever is to be set failed counts against all, however they fail",
+        Edit("lib/nova_ha/monitor/look.py", "            counted = counted.and_failed(node)\n", "            pass\n"),
+        tests=(
+            "monitor/test_monitor_assess.py::"
+            "test_one_that_an_operator_lets_fail_though_its_agent_has_left_counts_from_then_on",
+        ),
+    ),
+    removal(
+        62,
+        "a host that hangs is held by those that are silent too",
+        Edit(
+            "lib/nova_ha/cluster/together.py",
+            '{**dict.fromkeys(self.silent, "is silent"), **hanging',
+            '{**({} if node in self.hanging else dict.fromkeys(self.silent, "is silent")), **hanging',
+        ),
+        tests="cluster/test_cluster_together.py::"
+        "test_of_a_network_that_comes_back_no_host_is_let_through_because_it_hangs_by_then",
+    ),
+    removal(
+        62,
+        "a host of which the observers do not agree how it fails counts against all",
+        Edit("lib/nova_ha/cluster/together.py", "nodes={**either, **counted.nodes}", "nodes=counted.nodes"),
+        tests="cluster/test_cluster_together.py::"
+        "test_one_of_which_the_observers_do_not_agree_how_it_fails_counts_against_all_and_all_against_it",
+    ),
+    removal(
+        43,
+        "others that report seldom are not late for ever",
+        Edit(SILENCE, "max(self.needed_s, usual_s)", "self.needed_s"),
+        tests="recovery/test_recovery_silence.py::"
+        "test_others_that_report_more_seldom_than_the_policy_says_are_not_late_for_ever",
+    ),
+    removal(
+        61,
+        "hosts that fail are not asked whether Nova hears anybody",
+        Edit(SILENCE, "            and service.host not in self.failing\n", ""),
+        tests="test_fault_plans.py::test_a_rack_that_is_dead_is_recovered_once_you_say_so",
     ),
     removal(
         21,
@@ -232,7 +308,7 @@ REMOVALS: tuple[Removal, ...] = (
         24,
         "a maintenance is not counted, and waited for",
         Edit(
-            ASSESS,
+            COUNTING,
             "    if agreed is None or planned is None or node.lets_pass(Gate.MAINTENANCE, now):\n",
             "    if True:\n",
         ),
@@ -249,8 +325,15 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         24,
         "an agent that has left has not failed",
-        Edit(GATES, "GateReading.of(Gate.LEFT, not left)", "GateReading.of(Gate.LEFT, True)"),
+        Edit(SHARED_GATES, "not (node.left or node.name in members)", "True"),
         tests="test_fault_plans.py::test_a_host_that_is_down_on_purpose_is_not_fenced",
+    ),
+    removal(
+        24,
+        "whether it has left is asked again before its power is cut",
+        Edit(RECOVERY_GATES, "    _left,\n", ""),
+        tests="test_fault_plans.py::"
+        "test_an_incident_that_waits_does_not_go_on_where_its_host_is_shut_down_on_purpose_by_then",
     ),
     removal(
         24,
@@ -261,6 +344,18 @@ REMOVALS: tuple[Removal, ...] = (
             "theirs = False\n",
         ),
         tests="test_fault_plans.py::test_a_host_that_is_down_on_purpose_is_not_fenced",
+    ),
+    removal(
+        24,
+        "a nova-compute that Nova disabled by itself was disabled by nobody",
+        Edit(RECOVERY_GATES, "(service.enabled or service.disabled_by_nova)", "service.enabled"),
+        tests="test_fault_plans.py::test_a_host_that_nova_disabled_by_itself_is_recovered_and_then_disabled_by_us",
+    ),
+    removal(
+        24,
+        "Nova's own reason gives way to ours, so that nothing but `node reset` enables a fenced host",
+        Edit(FORCE_DOWN, "service.enabled or service.disabled_by_nova or", "service.enabled or"),
+        tests="test_fault_plans.py::test_a_host_that_nova_disabled_by_itself_is_recovered_and_then_disabled_by_us",
     ),
     removal(
         25,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from faults.unprotected.removal import Edit, Removal, removal
 
-COUNTING = "lib/nova_ha/monitor/counting.py"
+COUNTING = "lib/nova_ha/monitor/writing.py"
 OPERATOR = "lib/nova_ha/recovery/operator.py"
 
 TWO_DAYS_LATER = "test_fault_permits.py::test_an_approval_of_ten_minutes_opens_nothing_two_days_later"
 MEANWHILE = (
-    "monitor/test_monitor_counting.py::test_an_approval_that_comes_or_changes_while_its_failure_ends_ends_with_it"
+    "monitor/test_monitor_writing.py::test_an_approval_that_comes_or_changes_while_its_failure_ends_ends_with_it"
 )
 
 REMOVALS: tuple[Removal, ...] = (
@@ -24,7 +24,7 @@ REMOVALS: tuple[Removal, ...] = (
         tests=(
             TWO_DAYS_LATER,
             "test_fault_permits.py::test_what_has_ended_is_said_where_it_is_looked_for",
-            "monitor/test_monitor_counting.py::test_a_failing_node_whose_approval_has_ended_is_held",
+            "monitor/test_monitor_writing.py::test_a_failing_node_whose_approval_has_ended_is_held",
             "recovery/test_recovery_permits.py::test_two_days_after_an_approval_of_ten_minutes_nothing_passes_by_it",
             "recovery/test_recovery_permits.py::"
             "test_a_storm_that_was_approved_once_is_judged_anew_when_its_bmc_is_back",
@@ -41,14 +41,14 @@ REMOVALS: tuple[Removal, ...] = (
             "        return self.incident.lets_pass(gate, self.latest_now)\n",
             "        return self.incident.lets_pass(gate, self.clients.clock.now())\n",
         ),
-        Edit("lib/nova_ha/recovery/fencing.py", "    driver.require_permits()\n", ""),
+        Edit("lib/nova_ha/recovery/cutting.py", "        driver.require_permits()\n", ""),
         tests="recovery/test_recovery_permits.py::"
         "test_a_host_that_answers_before_a_later_attempt_is_fenced_only_while_that_is_let_pass",
     ),
     removal(
         47,
         "one that has ended since the last look sends nothing",
-        Edit("lib/nova_ha/recovery/fencing.py", "    driver.require_permits()\n", ""),
+        Edit("lib/nova_ha/recovery/cutting.py", "        driver.require_permits()\n", ""),
         tests="recovery/test_recovery_permits.py::"
         "test_a_permit_that_ends_between_the_look_and_the_command_sends_nothing",
     ),
@@ -66,13 +66,88 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         47,
         "an approval ends with the failure that it was given for",
-        Edit(COUNTING, "        *([] if number else [_approval_ended(node)]),\n", ""),
+        Edit(COUNTING, "        *([_approval_ended(node)] if ends else []),\n", ""),
         tests=(
             "test_fault_permits.py::test_an_approval_for_one_failure_of_a_switch_opens_nothing_in_the_next",
-            "monitor/test_monitor_counting.py::"
+            "monitor/test_monitor_writing.py::"
             "test_an_approval_ends_in_one_transaction_with_the_failure_that_it_was_given_for",
             MEANWHILE,
         ),
+    ),
+    removal(
+        47,
+        "what an incident has taken ends with a sign of life of its host",
+        Edit(
+            "lib/nova_ha/cluster/incident.py",
+            "        return waiting.seen_alive() if closed.sign_of_life else waiting\n",
+            "        return waiting\n",
+        ),
+        Edit(
+            COUNTING, "        *(_grants_ended(node, opened, at) if number == 0 and ends and opened else []),\n", ""
+        ),
+        tests=(
+            "test_fault_permits.py::"
+            "test_what_was_approved_for_hosts_that_were_set_failed_opens_nothing_in_their_next_failure",
+            "test_fault_permits.py::test_a_word_that_it_is_off_ends_with_a_sign_of_life",
+        ),
+    ),
+    removal(
+        47,
+        "what is given while a failed host is well ends with its next failure",
+        Edit(COUNTING, " or _begins_anew(node, opened)\n", "\n"),
+        tests="test_fault_permits.py::test_what_was_approved_while_a_host_is_well_serves_no_failure_that_comes_later",
+    ),
+    removal(
+        47,
+        "no wait hides a sign of life",
+        Edit(
+            "lib/nova_ha/recovery/gates.py",
+            "    return [*first, *alive, *waits, *questions,",
+            "    return [*first, *waits, *alive, *questions,",
+        ),
+        tests="test_fault_permits.py::test_that_its_bmc_is_waited_for_hides_no_sign_of_life",
+    ),
+    removal(
+        37,
+        "a word that it is off is looked at as a BMC's reading is",
+        Edit(
+            "lib/nova_ha/recovery/gates.py",
+            "    alive = (case.word is not None or f.power.state is PowerState.OFF) and f.sight.alive\n",
+            "    alive = f.power.state is PowerState.OFF and f.sight.alive\n",
+        ),
+        tests="recovery/test_recovery_last_look.py::"
+        "test_a_humans_word_that_it_is_off_does_not_hide_that_a_kernel_takes_our_connection",
+    ),
+    removal(
+        46,
+        "what passes without an identity is the BMC that it was given for",
+        Edit(
+            "lib/nova_ha/cluster/permit.py",
+            "        return self.gate is not Gate.NO_IDENTITY or (bmc is not None and self.bmc == bmc.recorded)\n",
+            "        return True\n",
+        ),
+        tests="test_fault_identity.py::test_an_approval_without_an_identity_is_about_the_bmc_that_it_was_given_for",
+    ),
+    removal(
+        23,
+        "what has waited counts from when it is fenced",
+        Edit(
+            "lib/nova_ha/recovery/claim.py",
+            "        incident = replace(incident, started=findings.started())\n",
+            "        pass\n",
+        ),
+        tests=(
+            "test_fault_permits.py::test_what_has_waited_for_longer_than_the_window_counts_from_when_it_is_fenced",
+            "test_fault_permits.py::test_a_host_that_was_fenced_late_and_fails_soon_again_is_a_repeat",
+        ),
+    ),
+    removal(
+        23,
+        "a failed host that was well must fail for as long again",
+        Edit("lib/nova_ha/recovery/gates.py", "    _fails_briefly,\n", ""),
+        Edit("lib/nova_ha/recovery/gates.py", " or _fails_briefly(case):\n", ":\n"),
+        tests="recovery/test_recovery_last_look.py::"
+        "test_a_host_that_was_well_since_it_was_set_failed_must_fail_for_as_long_again",
     ),
     removal(
         47,
@@ -112,7 +187,7 @@ REMOVALS: tuple[Removal, ...] = (
         "a retry keeps the end of what others approved",
         Edit(
             OPERATOR,
-            '    return Approval(by, "node retry", until, RETRY_LETS_PASS, kept)\n',
+            "    return Approval(by, why, until, RETRY_LETS_PASS, kept, rebuild, _to_rebuild(clock, node))\n",
             "    gates = tuple(dict.fromkeys((*(permit.gate for permit in kept), *RETRY_LETS_PASS)))\n"
             '    return Approval(by, "node retry", until, gates)\n',
         ),

@@ -75,6 +75,7 @@ def register(cluster: ConsulCluster, node: str, ssh: SSHConfig | None = None, bm
     if bmc:
         keys |= {"config/bmc/ip": bmc.host, "config/bmc/port": bmc.port}
         keys |= {"config/bmc/user": bmc.user, "config/bmc/password": bmc.password}
+        keys |= {"config/bmc/identity": bmc.identity} if bmc.identity else {}
     write(cluster, node, keys)
 
 
@@ -229,12 +230,13 @@ def test_a_token_without_rights_cannot_tell(plain: ConsulCluster) -> None:
 def test_bmcs_are_told_by_whether_they_could_fence_now(plain: ConsulCluster, tmp_path: Path) -> None:
     with start_bmcs(tmp_path, 3) as bmcs:
         for number, bmc in enumerate(bmcs, 1):
-            register(plain, f"bmc-{number}", bmc=bmc.device)
+            register(plain, f"bmc-{number}", bmc=replace(bmc.device, identity=bmc.identity))
         register(plain, "bmc-4", bmc=replace(bmcs[0].device, password="wrong"))
         register(plain, "bmc-5")
+        register(plain, "bmc-6", bmc=bmcs[0].device)
         bmcs[1].power = "off"
-        write(plain, "bmc-3", {"config/bmc/identity": "00000000-0000-0000-0000-000000000001"})
-        done = run(plain, "nova-ha-check-bmc", "bmc-1", "bmc-2", "bmc-3", "bmc-4", "bmc-5")
+        write(plain, "bmc-3", {"config/bmc/identity": "005cb4e7-0989-eb11-8000-7cc255106afe"})
+        done = run(plain, "nova-ha-check-bmc", "bmc-1", "bmc-2", "bmc-3", "bmc-4", "bmc-5", "bmc-6")
     lines = done.stdout.splitlines()
     assert done.returncode == 2, done
     assert lines[0] == "OK bmc-1 powered on, can be fenced"
@@ -242,6 +244,7 @@ def test_bmcs_are_told_by_whether_they_could_fence_now(plain: ConsulCluster, tmp
     assert lines[2].startswith("FAILING bmc-3 cannot be fenced: the BMC's identity is ")
     assert lines[3] == "FAILING bmc-4 cannot be fenced: login refused"
     assert lines[4] == "UNKNOWN bmc-5 has no BMC"
+    assert lines[5] == "UNKNOWN bmc-6 is not fenced without you: no identity of its BMC is recorded"
 
 
 @pytest.fixture

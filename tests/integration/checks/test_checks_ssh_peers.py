@@ -21,12 +21,13 @@ from kit.machines.sshd import HANGING_SHELL, Bars, start_sshd
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import TURNED_AWAY
-from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, State, failing, graded, unknown
 from nova_ha.probe.ssh_sweep import ANSWER_S, HOST_S, host_key, sight, sweep
 from nova_ha.sandbox.network import Network
 from nova_ha.sandbox.waiting import until
 
-HANGS = failing("login hangs", hung=True)
+HANGS = graded(SightCause.LOGIN_HANGS)
+SESSION_HANGS = graded(SightCause.SESSION_HANGS)
 
 Peer = Callable[[Callable[[socket.socket, threading.Event], None]], SSHConfig]
 
@@ -122,8 +123,8 @@ def test_credentials_that_were_refused_are_not_sent_again(tmp_path: Path, networ
 @pytest.mark.fault(3)
 def test_a_login_shell_that_hangs_is_failing_while_the_host_still_answers(tmp_path: Path, network: Network) -> None:
     with start_sshd(tmp_path, network.host(1), shell=HANGING_SHELL) as sshd:
-        assert timely(lambda: login(sshd.config)) == HANGS
-        assert sight(sshd.config, 1.0) == WELL
+        assert timely(lambda: login(sshd.config)) == SESSION_HANGS
+        assert sight(sshd.config, 1.0) == SESSION_HANGS
 
 
 def test_an_account_that_may_run_nothing_is_well(tmp_path: Path, network: Network) -> None:
@@ -225,12 +226,12 @@ def turned_away(connection: socket.socket, over: threading.Event) -> None:
     ("talk", "logged_in", "sighted"),
     [
         (silence, failing("no banner"), failing("no banner")),
-        (banner_then_silence, HANGS, WELL),
+        (banner_then_silence, HANGS, HANGS),
         (endless_lines, failing("no banner"), failing("no banner")),
         (a_slow_line_at_a_time, failing("no banner"), failing("no banner")),
-        (a_line_and_then_the_banner, HANGS, WELL),
+        (a_line_and_then_the_banner, HANGS, HANGS),
         (close_at_once, failing("no banner"), failing("no banner")),
-        (banner_then_close, failing("connection lost"), WELL),
+        (banner_then_close, failing("connection lost"), failing("connection lost")),
         (another_protocol, failing("no banner"), failing("no banner")),
         (
             turned_away,
@@ -309,9 +310,6 @@ from nova_ha.probe.ssh_sweep import sight
 seen = sight(SSHConfig(sys.argv[1], 22), 2.0)
 print(json.dumps([seen.state.value, seen.why]))
 """
-
-
-NO_CARRIER = "ip link add v0 type veth peer name v1 && ip addr add 10.9.9.1/24 dev v0 && ip link set v0 up"
 
 
 NO_CARRIER = "ip link add v0 type veth peer name v1 && ip addr add 10.9.9.1/24 dev v0 && ip link set v0 up"

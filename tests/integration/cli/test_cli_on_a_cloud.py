@@ -25,7 +25,7 @@ def store(cloud: Sandbox) -> Iterator[Store]:
 
 
 def findings(at_cloud: Commands, *words: str) -> dict[tuple[str, str], dict[str, str]]:
-    rows = at_cloud("doctor", "--json", *words).values
+    rows = at_cloud("doctor", "--quick", "--json", *words).values
     return {(row["area"], row["subject"]): row for row in rows}
 
 
@@ -49,10 +49,10 @@ def test_a_sound_cloud_has_nothing_bad(at_cloud: Commands) -> None:
 
 @pytest.mark.fault(20)
 def test_a_swapped_bmc_is_found_before_it_fences_a_healthy_host(at_cloud: Commands, store: Store) -> None:
-    store.client.kv.put(IDENTITY, "00000000-0000-0000-0000-000000000001")
+    store.client.kv.put(IDENTITY, "005cb4e7-0989-eb11-8000-7cc255106afe")
     found = findings(at_cloud)["BMC", "compute-1"]
     assert found["level"] == "bad"
-    assert "recorded is 00000000" in found["what"]
+    assert "recorded is 005cb4e7" in found["what"]
     assert "nova-ha node set compute-1 --probe" in found["remedy"]
 
 
@@ -80,18 +80,18 @@ def test_doctor_records_what_is_not_recorded_and_nothing_else(at_cloud: Commands
 
 
 def test_doctor_does_not_record_another_identity_over_a_recorded_one(at_cloud: Commands, store: Store) -> None:
-    store.client.kv.put(IDENTITY, "00000000-0000-0000-0000-000000000001")
+    store.client.kv.put(IDENTITY, "005cb4e7-0989-eb11-8000-7cc255106afe")
     findings(at_cloud, "--record")
     after = store.get(IDENTITY)
     assert after is not None
-    assert after.value == b"00000000-0000-0000-0000-000000000001"
+    assert after.value == b"005cb4e7-0989-eb11-8000-7cc255106afe"
 
 
 def test_the_rights_of_an_ha_node_are_enough_and_are_told_from_an_operators(
     at_cloud: Commands, cloud: Sandbox
 ) -> None:
     token = cloud.consul.clients["ha-1"].token
-    rows = at_cloud("doctor", "--json", CONSUL_HTTP_TOKEN=token).values
+    rows = at_cloud("doctor", "--quick", "--json", CONSUL_HTTP_TOKEN=token).values
     [found] = [row for row in rows if row["subject"] == "token"]
     assert (found["level"], "nothing that only an operator does" in found["what"]) == ("ok", True)
 
@@ -101,7 +101,7 @@ def test_rights_that_a_driver_needs_and_lacks_are_named(at_cloud: Commands, clou
     rules = 'key_prefix "ha_cluster/" { policy = "read" }'
     cloud.consul.define_policy("reader", rules)
     token = cloud.consul.token("reader", ["reader"])
-    rows = at_cloud("doctor", "--json", CONSUL_HTTP_TOKEN=token).values
+    rows = at_cloud("doctor", "--quick", "--json", CONSUL_HTTP_TOKEN=token).values
     [found] = [row for row in rows if row["subject"] == "token"]
     assert found["level"] == "bad"
     assert "write key 'ha_cluster/compute_nodes/'" in found["what"]
@@ -109,7 +109,7 @@ def test_rights_that_a_driver_needs_and_lacks_are_named(at_cloud: Commands, clou
 
 
 def test_without_nova_the_rest_is_tried_all_the_same(at_cloud: Commands) -> None:
-    rows = at_cloud("doctor", "--json", OS_AUTH_URL="http://127.17.255.1:9/v3").values
+    rows = at_cloud("doctor", "--quick", "--json", OS_AUTH_URL="http://127.17.255.1:9/v3").values
     levels = {(row["area"], row["level"]) for row in rows}
     assert ("Nova", "bad") in levels
     assert ("BMC", "ok") in levels

@@ -6,7 +6,8 @@ import pytest
 import requests
 from kit.clouds.contract_cloud import Failed, server, until
 from kit.clouds.simulated_cloud import SimulatedCloud
-from nova_ha.compute import Compute, MigrationStatus, ServerID
+from nova_ha.compute import Compute, ServerID
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.recovery.moving import left_moving, moving, on_their_way_here
 from nova_ha.recovery.servers import first_progress
 

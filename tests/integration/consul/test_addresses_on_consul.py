@@ -25,7 +25,7 @@ BIN = Path(sys.executable).parent
 PASSWORD = "s3:cr3t-ß"
 ACCOUNT = f"ha:{PASSWORD}"
 WAYS = ("socket", "proxy", "proxy with TLS")
-DOCTOR = ("nova-ha", "doctor", "--json")
+DOCTOR = ("nova-ha", "doctor", "--quick", "--json")
 COMMANDS = (
     ("nova-ha", "status"),
     DOCTOR,

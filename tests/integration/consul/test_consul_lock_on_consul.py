@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+from kit.machines.by_hand import unlock
 from kit.machines.consul import ConsulCluster
 from kit.machines.sessions import session_ids
 from nova_ha.clock import SystemClock
@@ -16,7 +17,7 @@ from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.semaphore import Full, LimitConflict, Semaphore
 from nova_ha.consul.session import LockLost, Session
 from nova_ha.consul.store import Store
-from nova_ha.consul.transaction import Committed, Rejected, cas, delete, held, lock, put, unlock
+from nova_ha.consul.transaction import Committed, Rejected, cas, delete, held, lock, put
 from nova_ha.consul.values import SEMAPHORE_FLAGS, SessionID
 from nova_ha.sandbox.provide import find_consul
 from nova_ha.sandbox.waiting import until

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from kit.machines.by_hand import write_by_hand
+from kit.machines.by_hand import unlock, write_by_hand
 from kit.machines.consul import ConsulCluster
 from kit.machines.sessions import session_gone, session_ids
 from nova_ha.consul.store import Store, connect
@@ -18,7 +18,6 @@ from nova_ha.consul.transaction import (
     lock,
     put,
     unchanged,
-    unlock,
 )
 from nova_ha.consul.values import LOCK_FLAGS, SessionID
 from nova_ha.errors import ConsulError

@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from kit.fakes.clock import FakeClock
 from kit.fakes.store import FakeStore
+from kit.machines.by_hand import unlock
 from kit.machines.consul import ConsulCluster
 from kit.machines.sessions import session_gone, session_ids
 from nova_ha.consul.store import Store
@@ -23,7 +24,6 @@ from nova_ha.consul.transaction import (
     lock,
     put,
     unchanged,
-    unlock,
 )
 from nova_ha.consul.values import LOCK_FLAGS, MAX_OPERATIONS, SessionID
 from nova_ha.errors import ConfigError, ConsulError

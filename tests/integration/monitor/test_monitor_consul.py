@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from kit.fakes.observers import a_report
 from kit.machines.consul import ConsulCluster
+from nova_ha.beside import LOOK_OUT
 from nova_ha.clock import SystemClock
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import Pause
@@ -26,10 +27,20 @@ from nova_ha.sandbox.waiting import until
 OBSERVERS = ("ha-1", "ha-2", "ha-3")
 
 
+@pytest.fixture(autouse=True)
+def no_look_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let none watch: there is no Nova here, and one that still looks for it holds a flip until its session ends.
+
+    What look-outs do to the monitor is in tests/faults/decisions/test_fault_look_out.py and in the whole clouds.
+    """
+    (tmp_path / LOOK_OUT).symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+
+
 class Cloud:
     """Registered nodes, and observers whose reports a test writes."""
 
-    def __init__(self, consul: ConsulCluster, nodes: Iterable[str], max_failed: str = "100%") -> None:
+    def __init__(self, consul: ConsulCluster, nodes: Iterable[str], max_failed: str = "100") -> None:
         self.consul = consul
         self.store: Store = consul.store()
         self.nodes = list(nodes)
@@ -39,6 +50,7 @@ class Cloud:
         for number, node in enumerate(self.nodes):
             add_compute_node(self.store, node, _settings(number))
         set_option(self.store, "monitor/max_failed", max_failed)
+        set_option(self.store, "recovery/storage", "shared")
         self.report({})
 
     def report(self, failing: Mapping[str, int], observers: Sequence[str] = OBSERVERS) -> None:
@@ -90,6 +102,7 @@ def _settings(number: int) -> NodeSettings:
         bmc_ip=f"10.1.{number // 250}.{number % 250 + 1}",
         bmc_user="admin",
         bmc_password="secret",
+        bmc_identity=f"CZJ{number:05}",
     )
 
 
@@ -110,7 +123,8 @@ def test_failed_intervals_are_counted_up_to_the_flip_and_not_further(clean: Cons
     assert cloud.store.get(WAKE) != woken
     cloud.report({})
     cloud.handle("ha-1")
-    assert (cloud.value("c1", "status/failed"), cloud.value("c1", "internal/number_fails")) == ("True", "3")
+    # That it is seen well again is what an incident that waits goes on by, once it fails anew.
+    assert (cloud.value("c1", "status/failed"), cloud.value("c1", "internal/number_fails")) == ("True", "0")
     assert (cloud.value("c2", "status/failed"), cloud.value("c2", "internal/number_fails")) == ("False", "0")
 
 
@@ -218,7 +232,9 @@ def test_two_hundred_of_a_thousand_failing_nodes_take_at_most_ten_transactions(c
     }
     for number, node in enumerate(nodes[1:], start=1):
         values = {**template, "config/bmc/ip": f"10.1.{number // 250}.{number % 250 + 1}".encode()}
-        values["internal/runtime_config"] = template["internal/runtime_config"].replace(b"c0000", node.encode())
+        values["config/bmc/identity"] = f"CZJ{number:05}".encode()
+        for leaf in ("internal/runtime_config", "config/nova_host"):
+            values[leaf] = template[leaf].replace(b"c0000", node.encode())
         cloud.store.commit([put(compute_node(node, leaf), value) for leaf, value in values.items()])
     cloud.nodes = nodes
     failing = nodes[::5]

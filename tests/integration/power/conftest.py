@@ -13,9 +13,10 @@ from kit.machines.redfish import FakeRedfish, start_fake_redfish, start_sushy
 
 
 @pytest.fixture(autouse=True)
-def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Every test ends without a process of ours."""
+def mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """Every test ends without a process of ours, and knows no other's sessions at BMCs."""
     value = new_mark()
+    monkeypatch.setenv("NOVA_HA_RUN", str(tmp_path / "run"))
     monkeypatch.setenv(MARK, value)
     yield value
     wait_until_marked(value, 0)

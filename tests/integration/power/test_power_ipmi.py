@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 from kit.machines.bmc import Fault, SimulatedBMC, start_bmc
 from kit.machines.deaf import RAKP1, RAKP3, relay_without
+from kit.machines.pyghmi_server import LATER, start_pyghmi_server
 from nova_ha.errors import BMCError, OutcomeUnknown
-from nova_ha.power import PowerReading, PowerState, connect
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState, connect
+from nova_ha.power.bmc_sweep import sweep
+from nova_ha.sandbox.waiting import until
 
 ENOUGH_S = 20.0
 BRIEF_S = 6.0
@@ -26,11 +29,48 @@ def test_a_bmc_that_lies_is_found_out_by_reading_back(ipmi: SimulatedBMC) -> Non
     assert bmc.power(ENOUGH_S) == PowerReading(PowerState.ON)
 
 
+@pytest.mark.fault(45)
+def test_the_command_is_sent_to_a_host_that_is_off_as_well(ipmi: SimulatedBMC) -> None:
+    """ipmi_sim takes it, whatever the power is: what is read in the same login tells the two apart."""
+    bmc = connect(ipmi.device)
+
+    answers = [bmc.power_off(ENOUGH_S), bmc.power_off(ENOUGH_S)]
+
+    assert answers == [PowerOffAnswer.TAKEN, PowerOffAnswer.OFF_ALREADY]
+    assert ipmi.calls.count("set 0") == 2
+
+
 def test_a_bmc_that_refuses_the_command_is_an_error(ipmi: SimulatedBMC) -> None:
     ipmi.break_commands(Fault.EXITS_1)
 
     with pytest.raises(BMCError, match=r"power-off of BMC 127\.11\.2\.1 port 623: command refused \(Unspecified\)"):
         connect(ipmi.device).power_off(ENOUGH_S)
+
+
+@pytest.mark.fault(45)
+def test_a_watchdog_bites_once_and_the_host_comes_back_by_itself(ipmi: SimulatedBMC) -> None:
+    ipmi.break_commands(Fault.CYCLES)
+    bmc = connect(ipmi.device)
+
+    with pytest.raises(BMCError, match="command refused"):
+        bmc.power_off(ENOUGH_S)
+
+    assert bmc.power(ENOUGH_S) == PowerReading(PowerState.OFF)
+    until(lambda: ipmi.power == "on", "the off phase to end")
+    assert bmc.power_off(ENOUGH_S) is PowerOffAnswer.TAKEN
+    assert ipmi.power == "off"
+
+
+@pytest.mark.fault(45)
+def test_a_bmc_that_restarts_refuses_and_reads_off_though_the_host_is_on(ipmi: SimulatedBMC) -> None:
+    ipmi.break_commands(Fault.RESTARTS)
+    ipmi.break_readings(Fault.RESTARTS)
+    bmc = connect(ipmi.device)
+
+    with pytest.raises(BMCError, match="command refused"):
+        bmc.power_off(ENOUGH_S)
+
+    assert (bmc.power(ENOUGH_S), ipmi.power) == (PowerReading(PowerState.OFF), "on")
 
 
 def test_a_bmc_that_refuses_to_be_read_is_unknown(ipmi: SimulatedBMC) -> None:
@@ -104,3 +144,21 @@ def test_a_guid_that_was_never_set_is_no_identity(tmp_path: Path, guid: str) -> 
         assert connect(unset.device).identity(ENOUGH_S) is None
     finally:
         unset.close()
+
+
+def test_a_bmc_that_speaks_sha_1_alone_is_used_with_it() -> None:
+    """VirtualBMC answers SHA-1 to pyghmi's SHA-256, and pyghmi 1.6.19 overlooks it."""
+    with start_pyghmi_server("127.11.2.5") as device:
+        assert sweep({"a": device}, ENOUGH_S)["a"].trouble == ""
+        connect(device).power_off(ENOUGH_S)
+        assert connect(device).power(ENOUGH_S) == PowerReading(PowerState.OFF)
+        assert "login refused" in connect(replace(device, password="wrong")).power(ENOUGH_S).why
+
+
+@pytest.mark.fault(56)
+@pytest.mark.parametrize("how", ["9", "10", LATER])
+@pytest.mark.parametrize(("level", "trouble"), [(2, "its account may only read"), (3, ""), (4, "")])
+def test_an_account_that_may_only_read_cannot_fence(how: str, level: int, trouble: str) -> None:
+    with start_pyghmi_server("127.11.2.6", level, how) as device:
+        seen = sweep({"a": device}, ENOUGH_S)["a"]
+    assert (seen.power, seen.trouble) == (PowerReading(PowerState.ON), trouble)

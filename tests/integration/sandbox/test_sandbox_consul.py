@@ -127,6 +127,7 @@ WRITES = {
     NODE + "internal/runtime_config": ("ha-1", "compute-1", "operator"),
     NODE + "internal/runtime_config_of_another": ("ha-1", "operator"),
     "ha_cluster/compute_nodes/compute-2/internal/runtime_config": ("ha-1", "operator"),
+    NODE + "config/nova_host": ("ha-1", "operator"),
     "ha_cluster/ha_nodes/ha-1/status/in_use": ("ha-1", "operator"),
     "ha_cluster/incidents/open/compute-1": ("ha-1", "operator"),
     "ha_cluster/locks/recovery/.lock": ("ha-1", "operator"),

@@ -17,7 +17,14 @@ def rehearse(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("fault", "end"),
-    [("host-hangs", "recovered"), ("wrong-bmc", "needs the operator, bmc-identity"), ("handler-killed", "recovered")],
+    [
+        ("host-hangs", "recovered"),
+        ("wrong-bmc", "needs the operator, bmc-identity"),
+        ("no-identity", "needs the operator, no-identity"),
+        ("handler-killed", "recovered"),
+        ("local-disk", "recovered, 1 left"),
+        ("live-migration", "recovered, 1 failed"),
+    ],
 )
 def test_a_rehearsal_ends_as_it_should_and_the_node_returns(fault: str, end: str) -> None:
     done = rehearse("--fault", fault)

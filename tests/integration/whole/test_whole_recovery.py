@@ -13,7 +13,7 @@ from nova_ha.cluster.incident import IncidentState
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[WholeCloud]:
-    with WholeCloud(WholePlan(compute=5, bmc_s=10)) as running:
+    with WholeCloud(WholePlan(compute=4, bmc_s=15)) as running:
         yield running
 
 
@@ -49,26 +49,6 @@ def checks_of(cloud: WholeCloud, name: str) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-@pytest.mark.fault(21)
-def test_hosts_that_fall_silent_together_are_not_fenced(cloud: WholeCloud) -> None:
-    cloud.set_policy(monitor__max_failed="2")
-    hosts = [cloud.host() for _ in cloud.machines]
-    for host in hosts:
-        host.hang()
-    cloud.wait(lambda: all(cloud.node(host).number_fails >= 2 for host in hosts), "all to be counted")
-    cloud.more_sweeps(2)
-    explained = cloud.command("explain", hosts[0].name)
-    status = cloud.command("status")
-    assert "max-failed   closed" in explained.stdout
-    assert "5 compute nodes count, at most 2 may" in explained.stdout
-    assert status.stdout.count("not set failed by max-failed") == 5, status.stdout
-    assert not any(cloud.node(host).failed for host in hosts)
-    assert [host.commands for host in hosts] == [[]] * 5
-    cloud.gone_on(*hosts)
-    cloud.audit()
-    cloud.set_policy(monitor__max_failed="100%")
-
-
 @pytest.mark.fault(3)
 def test_a_hung_host_ends_with_its_servers_on_an_ha_node(cloud: WholeCloud) -> None:
     host = cloud.host()
@@ -78,7 +58,10 @@ def test_a_hung_host_ends_with_its_servers_on_an_ha_node(cloud: WholeCloud) -> N
     assert host.only_cut
     assert host.bmc.power == "off"
     assert incident.receipt is not None
-    assert [reading.state for reading in incident.receipt.readings] == ["off", "off"]
+    # Two prove it; a third one stands beside them where the first came too late to be the command's work.
+    states = [reading.state for reading in incident.receipt.readings]
+    assert states[-2:] == ["off", "off"]
+    assert set(states) == {"off"}
     assert cloud.node(host).number_fails == 2
     assert cloud.open_incident(host) is None
     service = cloud.openstack.hosts[host.name]
@@ -131,3 +114,23 @@ def test_a_recovered_host_that_was_repaired_is_taken_back(cloud: WholeCloud) -> 
     service = cloud.openstack.hosts[host.name]
     assert (service["forced_down"], service["status"]) == (False, "enabled")
     cloud.audit()
+
+
+@pytest.mark.fault(21)
+def test_hosts_that_fall_silent_together_are_not_fenced() -> None:
+    """In a cloud of their own: after hosts have come back together nobody is believed silent for a while."""
+    with WholeCloud(WholePlan(compute=5, policy={"monitor/max_failed": "2"})) as cloud:
+        hosts = [cloud.host() for _ in cloud.machines]
+        for host in hosts:
+            host.hang()
+        cloud.wait(lambda: all(cloud.node(host).number_fails >= 2 for host in hosts), "all to be counted")
+        cloud.more_sweeps(2)
+        explained = cloud.command("explain", hosts[0].name)
+        status = cloud.command("status")
+        assert "max-failed closed" in " ".join(explained.stdout.split())
+        assert "5 compute nodes count, at most 2 may" in explained.stdout
+        assert status.stdout.count("not set failed by max-failed") == 5, status.stdout
+        assert not any(cloud.node(host).failed for host in hosts)
+        assert [host.commands for host in hosts] == [[]] * 5
+        cloud.gone_on(*hosts)
+        cloud.audit()

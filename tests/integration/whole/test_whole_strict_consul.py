@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from kit.clouds.plan import WholePlan
 from kit.clouds.whole import WholeCloud
+from kit.fakes.values import started_key
 from kit.machines.by_hand import write_by_hand
 from kit.machines.machine import RealMachine
 from kit.machines.strict_proxy import StrictProxy
@@ -61,7 +62,7 @@ def cloud() -> Iterator[StrictCloud]:
 def as_of_an_older_one(cloud: StrictCloud, machine: RealMachine, incident: Incident) -> str:
     """Put the host's record in history under the key that it had before; return the key."""
     old = closed_incident(machine.name, to_stamp(incident.started))
-    present = closed_incident(machine.name, incident.started_key)
+    present = closed_incident(machine.name, started_key(incident))
     write_by_hand(cloud.store("ha-1"), delete(present), cas(old, incident.to_kv(), 0))
     return old
 
@@ -80,7 +81,7 @@ def test_a_host_is_recovered_and_once_more_after_an_older_nova_ha(cloud: StrictC
     again = cloud.finished(host)
     assert again.started > first.started
     keys = cloud.store("ha-1").keys(closed_incident(host.name, ""))
-    assert set(keys) == {key, closed_incident(host.name, again.started_key)}
+    assert set(keys) == {key, closed_incident(host.name, started_key(again))}
     assert cloud.violations == []
     assert [name for name in cloud.written if not is_key(name)] == []
     assert {name.split("/")[1] for name in cloud.written} >= {"compute_nodes", "incidents", "locks", "wake"}

@@ -1,4 +1,4 @@
-"""The auditor of the nine invariants of the faults: it judges a recorded run, and takes nobody's word for it.
+"""The auditor of the invariants of the faults: it judges a recorded run, and takes nobody's word for it.
 
 It imports nothing of the product: keys and records are read here by their plain names and as JSON.
 

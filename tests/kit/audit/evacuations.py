@@ -1,13 +1,13 @@
-"""I6: a server is evacuated at most once per incident, and each one of a failed host ends known, and runs once."""
+"""I6: a server is evacuated at most once per incident, and each one of a failed host ends known."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from kit.audit.effects import Story
 from kit.audit.incidents import FINAL, Incident, Version
+from kit.audit.runs_once import goes_on, runs_of
 from kit.audit.trace import GuestRun, Migration, Trace
 from kit.audit.violation import Violation
 
@@ -15,9 +15,9 @@ ENDED_BADLY = ("error", "failed", "cancelled")
 
 
 def evacuated_once(trace: Trace) -> list[Violation]:
-    """Return every evacuation that was one too many, every guest that ran twice, every server that got lost."""
+    """Return every evacuation that was one too many, and every server that got lost."""
     story = Story(trace)
-    found = [*_repeated(story), *_doubled(story)]
+    found = list(_repeated(story))
     for incident in story.incidents:
         if incident.archived and incident.archived.state == "finished":
             at = incident.archived.change.at
@@ -57,29 +57,6 @@ def _incident_of(story: Story, row: Migration) -> Incident | None:
     return story.incident_at(story.node_of(row.source), row.began)
 
 
-# --- running once
-
-
-def _doubled(story: Story) -> Iterator[Violation]:
-    for server, runs in _runs(story.trace).items():
-        for place, later in enumerate(runs):
-            twice = [run for run in runs[:place] if run.host != later.host and _goes_on(run, later.began)]
-            for former in twice:
-                words = f"{server} ran on {former.host} and on {later.host} at once"
-                yield Violation("I6", later.began, story.node_of(former.host), words)
-
-
-def _runs(trace: Trace) -> dict[str, list[GuestRun]]:
-    found: dict[str, list[GuestRun]] = defaultdict(list)
-    for run in trace.guests:
-        found[run.server].append(run)
-    return found
-
-
-def _goes_on(run: GuestRun, moment: datetime) -> bool:
-    return run.ended is None or run.ended > moment
-
-
 # --- ended, and known
 
 
@@ -91,7 +68,7 @@ def _lost(story: Story, incident: Incident, archived: Version) -> Iterator[str]:
             yield f"its incident was archived with {server} {row['state']} and no reason"
     if "guests" not in story.cluster.sources:
         return
-    runs = _runs(story.trace)
+    runs = runs_of(story.trace)
     for server, rows in runs.items():
         yield from _of_server(story, incident, archived, server, rows)
 
@@ -105,7 +82,7 @@ def _of_server(
             yield f"{server} ran on it when it failed, and its incident says nothing of it"
     elif known.get("state") == "evacuated" and known.get("vm_state") == "active" and not known.get("reason"):
         elsewhere = [
-            run for run in runs if story.node_of(run.host) != incident.node and _goes_on(run, incident.opened)
+            run for run in runs if story.node_of(run.host) != incident.node and goes_on(run, incident.opened)
         ]
         if not elsewhere:
             yield f"{server} counts as evacuated, and has run nowhere since"
@@ -119,4 +96,4 @@ def _was_there(story: Story, incident: Incident, archived: Version, runs: Sequen
     off = [
         row.at for row in story.trace.truths if row.host == incident.node and not row.on and row.at >= last[0].began
     ]
-    return _goes_on(last[0], min([incident.opened, *off])) or last[0].ended in off
+    return goes_on(last[0], min([incident.opened, *off])) or last[0].ended in off

@@ -50,6 +50,9 @@ def _not_off(story: Story, effect: Effect, incident: Incident) -> Iterator[str]:
         return
     needed = int(story.keys.number("fence/confirmations", effect.at))
     rows = [r for r in story.trace.readings if r.host == effect.host and incident.opened <= r.at <= effect.at]
+    sent = [row for row in story.trace.commands if row.host == effect.host and incident.opened <= row.at <= effect.at]
+    if not sent:
+        yield "and no power-off was sent to it since it failed"
     if (most := _longest_off(rows)) < needed:
         yield f"and its BMC had read off {most} times in a row since it failed, {needed} are needed"
     if any(row.on and row.at < effect.at - POWER_IS_READ_EVERY for row in _after_the_proof(rows, needed)):

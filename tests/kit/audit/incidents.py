@@ -12,7 +12,7 @@ from kit.audit.keys import CLOSED, OPEN, Keys, object_of, stamp_of, text_of
 from kit.audit.trace import KVChange
 
 WORKING = ("claimed", "fencing", "fenced", "forced-down", "evacuating")
-FINAL = ("evacuated", "skipped", "failed")
+FINAL = ("evacuated", "rebuilt", "left", "skipped", "failed")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,9 @@ from kit.audit.fence_proved import fence_proved
 from kit.audit.fencing import never_fenced, quorum, storm
 from kit.audit.no_secret import no_secret
 from kit.audit.one_driver import one_driver
+from kit.audit.one_element import one_element
+from kit.audit.runs_once import runs_once
+from kit.audit.same_disk import same_disk
 from kit.audit.stays_fenced import stays_fenced
 from kit.audit.trace import Trace
 from kit.audit.violation import Violation
@@ -24,6 +27,9 @@ INVARIANTS: Mapping[str, Callable[[Trace], list[Violation]]] = {
     "I7": stays_fenced,
     "I8": ends_named,
     "I9": no_secret,
+    "I10": runs_once,
+    "I11": same_disk,
+    "I12": one_element,
 }
 
 # What must have been recorded for an invariant to be judged whole.
@@ -37,6 +43,9 @@ NEEDED: Mapping[str, frozenset[str]] = {
     "I7": frozenset({"kv", "power", "nova"}),
     "I8": frozenset({"kv", "sessions"}),
     "I9": frozenset({"kv", "outputs", "argv"}),
+    "I10": frozenset({"guests"}),
+    "I11": frozenset({"kv", "guests"}),
+    "I12": frozenset({"kv", "answering", "faults"}),
 }
 
 

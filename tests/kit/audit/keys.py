@@ -25,6 +25,7 @@ DEFAULTS = {
     "monitor/window": "3600",
     "fence/confirmations": "2",
     "session/lock_delay": "30",
+    "recovery/limit": "2",
 }
 
 
@@ -93,7 +94,8 @@ class Keys:
         """Return the nodes that have keys under COMPUTE_NODES or HA_NODES."""
         keys = [key for key in self.under(prefix) if self.value(key, moment) is not None]
         # A lock of a node that was removed meanwhile registers nobody.
-        return {key.removeprefix(prefix).split("/")[0] for key in keys if not key.endswith("/.lock")}
+        said = ("/.lock", "/internal/waits", "/internal/witness")
+        return {key.removeprefix(prefix).split("/")[0] for key in keys if not key.endswith(said)}
 
     def quorum(self, moment: datetime) -> int:
         """Return how many observers must agree."""
@@ -104,7 +106,8 @@ class Keys:
         """Return how many compute nodes may fail together."""
         wanted = self.option("monitor/max_failed", moment)
         if wanted.endswith("%"):
-            return max(2, len(self.registered(COMPUTE_NODES, moment)) * int(wanted[:-1]) // 100)
+            nodes = len(self.registered(COMPUTE_NODES, moment))
+            return min(max(2, nodes * int(wanted[:-1]) // 100), max(1, nodes - 1))
         return int(wanted)
 
     # --- locks

@@ -14,6 +14,8 @@ from typing import Any
 
 # Whoever is no HA node and acts with an operator's rights: commands, and the test itself.
 OPERATOR = "operator"
+# How far a fault reaches: see `Injected`.
+SHARED, ALONE, FAILURE = "shared", "alone", "failure"
 
 
 @dataclass(frozen=True)
@@ -133,12 +135,16 @@ class Migration:
 
 @dataclass(frozen=True)
 class GuestRun:
-    """A server's guest ran on a host from `began` until `ended`; None: to the end of the trace."""
+    """A server's guest ran on a host from `began` until `ended`; None: to the end of the trace.
+
+    `disk` tells its root disk from every other one; empty where it was not seen.
+    """
 
     server: str
     host: str
     began: datetime
     ended: datetime | None = None
+    disk: str = ""
 
     @property
     def at(self) -> datetime:
@@ -160,12 +166,16 @@ class Injected:
 
     A partition's fault is `partition`, and its subject the sides, with their servers and HA nodes:
     `server-1 ha-1 | server-2 server-3 ha-2`. A machine may be on more than one side.
+
+    `reach` is how far it goes: SHARED, what many depend on, or nobody knows; ALONE, the subject alone, a host with
+    its BMC and its keys; FAILURE, the plain failure of the subject, which a recovery is there for.
     """
 
     at: datetime
     fault: str
     subject: str
     ended: datetime | None = None
+    reach: str = SHARED
 
 
 @dataclass(frozen=True)
@@ -187,7 +197,8 @@ class Cluster:
     SOURCES; what was not cannot be judged, and is said by `unjudged`.
 
     `reaction_s`: how far what a driver acts on may be behind what is really so. `bound_s`: how long after its
-    failure, or after the last fault's end, a host may take to its end.
+    failure, or after the last fault's end, a host may take to its end. `step_s`: how long one step of a recovery may
+    take where single other hosts alone are at fault.
     """
 
     compute: tuple[str, ...]
@@ -200,11 +211,14 @@ class Cluster:
     monitored: bool = False
     reaction_s: float = 10.0
     bound_s: float = 150.0
+    step_s: float = 60.0
     sources: frozenset[str] = frozenset()
 
 
-# What can be recorded: each invariant needs some of them.
-SOURCES = frozenset({"kv", "sessions", "reports", "power", "nova", "guests", "answering", "outputs", "argv"})
+# What can be recorded: each invariant needs some of them. `faults`: every one that there was is `Injected`.
+SOURCES = frozenset(
+    {"kv", "sessions", "reports", "power", "nova", "guests", "answering", "outputs", "argv", "faults"}
+)
 
 
 @dataclass(frozen=True)

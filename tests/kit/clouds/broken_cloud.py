@@ -30,7 +30,7 @@ from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Entry
 from nova_ha.errors import HAError
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 from nova_ha.recovery.recover import dry_run_all
 
 from kit.fakes.values import NOW
@@ -47,6 +47,7 @@ MORE_LEAVES = {
     "config/bmc/port": b"623",
     "config/bmc/driver": b"ipmi",
     "config/bmc/tls": b"verify",
+    "config/bmc/system": b"DGX",
     "config/maintenance": Maintenance(NOW, "bob", "over").to_kv(),
     "config/approval": Approval("ann", "over", NOW, (Gate.ANSWERS,), (Permit(Gate.LEFT, NOW, "bob"),)).to_kv(),
     "general/": b"",

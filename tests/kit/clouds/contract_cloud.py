@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-from nova_ha.compute import Compute, Migration, Server, ServerID, ServiceReading, VMState
+from nova_ha.compute import Compute, Migration, Server, ServerID, ServiceReading
+from nova_ha.compute.states import VMState
 
 Seen = TypeVar("Seen")
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -227,9 +227,8 @@ class DividedMachine(RealMachine):
         wires.plug(name, network.host(number))
         wires.plug(bmc_of(name), network.bmc(number))
 
-    def boot(self) -> None:
-        with self._wires.at(self.name):
-            super().boot()
+    def place(self) -> AbstractContextManager[None]:
+        return self._wires.at(self.name)
 
     def _new_bmc(self, guid: str | None = None, power: str = "off") -> SimulatedBMC:
         with self._wires.at(bmc_of(self)):

@@ -18,19 +18,21 @@ from nova_ha.cli.command_guard import run
 from nova_ha.cli.root import root
 from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.cluster.schema import compute_node, open_incident
-from nova_ha.compute import MigrationStatus, ServerID
+from nova_ha.compute import ServerID
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.consul.transaction import Committed, Operation, Rejected
 from nova_ha.consul.trouble import forbidden
 from nova_ha.errors import ConsulError, HAError
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 from nova_ha.power import PowerState
 from nova_ha.probe.observation import Report
 from nova_ha.probe.reach import SENDS_TOO_MUCH
-from nova_ha.probe.sighting import WELL, failing
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, graded
 from nova_ha.probe.streak import next_report
 from nova_ha.recovery.reset import reset
 
 from kit.fakes.nova import FakeNova
+from kit.fakes.observers import agents_live
 from kit.fakes.store import FakeStore
 from kit.fakes.trace import TracedReports, TracedWorld
 from kit.fakes.world import INTERVAL_S
@@ -286,10 +288,15 @@ class ObservedCloud(TracedWorld):
         self.audit()
 
     def audit(self) -> None:
-        """What must hold whatever happens: no server twice, none before the fence, nothing held by nobody."""
+        """What must hold whatever happens: no server twice, none before the fence, none called evacuated without its
+        disk, nothing held by nobody."""
         assert not self.nova.doubled
         assert not self.nova.unfenced
         assert self.leftovers() == []
+        for incident in (incident for name in self.names for incident in self.closed(name)):
+            for server, progress in incident.servers.items():
+                if progress.state is ServerState.EVACUATED and server in self.nova.disks:
+                    assert self.nova.disks[server] == f"disk of {server}", f"I11: {server} has a new disk"
 
     # --- inside ---
 
@@ -309,15 +316,14 @@ class ObservedCloud(TracedWorld):
             for name in self.observers
         ]
         self.store.answers["/v1/agent/members"] = [{"Name": name, "Status": 3} for name in self.left]
+        agents_live(self.store, [*self.agents, *(name for name in self.observers if name not in gone)])
         if hasattr(self, "notes"):
             self.look()
 
     def _swept_by(self, observer: str) -> str:
-        blind = {*self.silent, *self.unseen.get(observer, ())}
-        well = {False: WELL, True: SENDS_TOO_MUCH}
         report = next_report(
             Report.from_output(self.last_words.get(observer, "")),
-            {name: failing("timed out") if name in blind else well[name in self.flooding] for name in self.names},
+            {name: self._seen_by(observer, name) for name in self.names},
             probe="ssh",
             now_boottime=1000 + self.clock.monotonic(),
             boot_id="boot",
@@ -325,6 +331,14 @@ class ObservedCloud(TracedWorld):
             fail_threshold=THRESHOLD,
         )
         return report.to_output()
+
+    def _seen_by(self, observer: str, name: str) -> Sighting:
+        if name in self.silent or name in self.unseen.get(observer, ()):
+            return graded(SightCause.TIMED_OUT)
+        off = self.bmcs[name].state is PowerState.OFF
+        if name in self.shows:
+            return graded(SightCause.TIMED_OUT if off else self.shows[name])
+        return SENDS_TOO_MUCH if name in self.flooding else WELL
 
     def _sweep_when_due(self) -> None:
         if self.clock.monotonic() - self._swept_at >= INTERVAL_S:

@@ -16,9 +16,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from nova_ha.cluster.incident import Incident, ServerState
-from nova_ha.compute import Migration, MigrationStatus, Server, ServerID, VMState
+from nova_ha.compute import Migration, Server, ServerID
 from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
+from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.sandbox.network import Network
 
 from kit.clouds.plan import WholePlan
@@ -61,6 +62,10 @@ class StackOpenStack:
         """Begin to record where its guests are."""
         self.recorder.start()
 
+    def stop(self) -> None:
+        """Record no more. Idempotent."""
+        self.recorder.stop()
+
     @property
     def overlaps(self) -> Sequence[Mapping[str, object]]:
         """Every time that a guest was on two hosts at once."""
@@ -96,12 +101,16 @@ class RealCloud(WholeCloud):
         return StackMachine(name, number, network, "", self.directory)
 
     def start_hosts(self) -> None:
-        tidy(self.all_hosts)
+        self.tidy()
         for machine in self.machines.values():
             machine.start()
 
+    def tidy(self) -> None:
+        """Make the cloud empty and whole again."""
+        tidy(self.all_hosts)
+
     def close(self) -> None:
-        self.openstack.recorder.stop()
+        self.openstack.stop()
         super().close()
 
     # --- servers
@@ -112,11 +121,15 @@ class RealCloud(WholeCloud):
         self.load(machine, count)
         return machine
 
-    def load(self, machine: RealMachine, count: int, *, flavor: str = client.FLAVOR) -> list[str]:
+    def load(self, machine: RealMachine, count: int, *, flavor: str = "") -> list[str]:
         """Boot servers on the host."""
-        made = client.boot(machine.name, count, flavor=flavor)
+        made = self.boot_servers(machine.name, count, flavor)
         self._servers[machine.name] += made
         return made
+
+    def boot_servers(self, host: str, count: int, flavor: str = "") -> list[str]:
+        """Boot servers on a host, and wait until they run."""
+        return client.boot(host, count, flavor=flavor or client.FLAVOR)
 
     def took(self, machine: RealMachine, server: str) -> None:
         """Note that a server is on the host, however it came there."""
@@ -186,7 +199,7 @@ class RealCloud(WholeCloud):
             service = reading.service
             assert (service.up, service.forced_down, service.enabled) == (True, False, True)
         for machine in machines:
-            [server] = client.boot(machine.name, 1)
+            [server] = self.boot_servers(machine.name, 1)
             assert self.openstack.guests[server] == {machine.name: True}
         self.audit()
         self.forget(*machines)
@@ -196,7 +209,7 @@ class RealCloud(WholeCloud):
 
         Nova leaves the guests of a host that reports late, on a busy machine: they end too.
         """
-        tidy(self.all_hosts)
+        self.tidy()
         for machine in machines:
             self._servers[machine.name] = []
             self._past[machine.name] = len(super().history(machine))

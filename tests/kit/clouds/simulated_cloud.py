@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from nova_ha.compute import Compute, ServerID, VMState
+from nova_ha.compute import Compute, ServerID
 from nova_ha.compute.client import connect
+from nova_ha.compute.states import VMState
 from nova_ha.sandbox.nova.simulator import NovaSimulator
 from nova_ha.sandbox.nova.state import Timing
 

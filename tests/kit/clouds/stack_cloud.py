@@ -8,9 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from nova_ha.compute import Compute, ServerID, VMState
+from nova_ha.compute import Compute, ServerID
 from nova_ha.compute.client import connect
 from nova_ha.compute.nova import Nova
+from nova_ha.compute.states import VMState
 
 from kit.clouds.contract_cloud import until
 from kit.stack import hosts

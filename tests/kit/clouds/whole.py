@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nova_ha.clock import from_stamp
-from nova_ha.cluster.gate import Gate
+from nova_ha.clock import SystemClock, from_stamp
+from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.node import ComputeNode, HANode
 from nova_ha.cluster.registry import NodeSettings, add_compute_node, add_ha_node, set_option
@@ -33,13 +33,15 @@ from nova_ha.consul.store import Store, connect
 from nova_ha.consul.transaction import put
 from nova_ha.consul.values import flag_from
 from nova_ha.errors import ConsulError, HAError
+from nova_ha.monitor.look import decide, look
+from nova_ha.monitor.verdict import Hold
 from nova_ha.probe.votes import read_votes
 from nova_ha.sandbox import control
 from nova_ha.sandbox.consul import CONFIGURATION, Agent, Datacenter, commands_path
 from nova_ha.sandbox.directory import SandboxDirectory
 from nova_ha.sandbox.network import Network, Reservation
 from nova_ha.sandbox.openstack import OpenStack
-from nova_ha.sandbox.processes import find, own_environment
+from nova_ha.sandbox.processes import find, marked, own_environment
 from nova_ha.sandbox.waiting import until
 
 from kit.audit import Cluster, Trace, audit, write_trace
@@ -181,7 +183,8 @@ class WholeCloud:
         """Start `nova-ha handle recovery` on an HA node, in the background."""
         argv = [str(BIN / "nova-ha"), "handle", "recovery", *words]
         log = self.directory / f"driver-{len(self._drivers)}-{name}"
-        self._drivers.append(Driver(argv, {**own_environment(), **self.handler_environ(name)}, log))
+        environ = marked({**own_environment(), **self.handler_environ(name)}, self.directory)
+        self._drivers.append(Driver(argv, environ, log))
         return self._drivers[-1]
 
     def detached_drivers(self) -> list[int]:
@@ -304,6 +307,17 @@ class WholeCloud:
             return incident if incident and incident.gate is gate and self._given_back(machine) else None
 
         found: Incident = self.wait(look, f"{machine.name} to wait at {gate.value}")
+        return found
+
+    def held(self, machine: RealMachine, gate: Gate) -> str:
+        """Wait until the monitor holds it at the threshold by this gate, seen for good, and return why."""
+
+        def look_at() -> str:
+            verdict = decide(look(self.store(), SystemClock()))[machine.name]
+            closed = verdict.closed if isinstance(verdict, Hold) else ()
+            return next((c.why for c in closed if c.gate is gate and c.cause is not Cause.BEING_WATCHED), "")
+
+        found: str = self.wait(look_at, f"{machine.name} to be held by {gate.value}")
         return found
 
     def _given_back(self, machine: RealMachine) -> bool:
@@ -434,7 +448,7 @@ class WholeCloud:
             services={host["id"]: name for name, host in self.openstack.hosts.items()} if by_nova else {},
             secrets=tuple(dict.fromkeys([*passwords, *tokens, self.operator_token])),
             bound_s=PATIENCE_S,
-            sources=SOURCES - {"nova", "guests"} | by_nova,
+            sources=SOURCES - {"nova", "guests", "faults"} | by_nova,
         )
 
     def evidence(self) -> list[Record]:
@@ -497,10 +511,14 @@ class WholeCloud:
                 name,
                 address,
                 files=[self._configuration()] if observes else [],
-                settings=overrides(self.plan) if observes else {},
+                settings=self.agent_settings() if observes else {},
                 environ=self.script_environ(name, address),
                 policies=["nova-ha-ha-node"],
             ).start()
+
+    def agent_settings(self) -> Mapping[str, Any]:
+        """Return what an observer's agent loads after the shipped file."""
+        return overrides(self.plan)
 
     def script_environ(self, name: str, address: str) -> Mapping[str, str]:
         """Return what is added to the environment of an HA node's agent, which is at the address."""
@@ -510,7 +528,7 @@ class WholeCloud:
         store = self.store()
         for name in self.ha_nodes:
             add_ha_node(store, name)
-        for name, text in self.plan.options.items():
+        for name, text in {"recovery/storage": "shared", **self.plan.options}.items():
             set_option(store, name, text)
         for name, machine in self.machines.items():
             add_compute_node(store, name, NodeSettings(**machine.settings))

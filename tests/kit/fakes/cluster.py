@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.node import IdentityWord, RuntimeConfig
 from nova_ha.cluster.schema import compute_node, ha_node
 
 from kit.fakes.store import FakeStore
+from kit.fakes.values import NOW
 
 
 def register(store: FakeStore, nodes: Iterable[str], ha: Iterable[str] = ("ha-1", "ha-2", "ha-3")) -> None:
@@ -18,9 +19,11 @@ def register(store: FakeStore, nodes: Iterable[str], ha: Iterable[str] = ("ha-1"
             "status/recovered": "False",
             "internal/number_fails": "0",
             "internal/runtime_config": RuntimeConfig(nova_host=node).to_kv(),
+            "config/nova_host": node,
             "config/bmc/ip": f"10.0.{number // 250}.{number % 250 + 1}",
             "config/bmc/user": "admin",
             "config/bmc/password": "bmc-secret",
+            "config/bmc/identity": f"guid-{node}",
             "config/ssh/user": "probe",
             "config/ssh/password": "ssh-secret",
             "general/": "",
@@ -30,6 +33,14 @@ def register(store: FakeStore, nodes: Iterable[str], ha: Iterable[str] = ("ha-1"
     for node in ha:
         store.put(ha_node(node, "status/in_use"), "False")
         store.put(ha_node(node, "general/"), "")
+    store.put("ha_cluster/config/recovery/storage", "shared")
+
+
+def vouch_for_bmc(store: FakeStore, node: str, why: str = "seen by me") -> None:
+    """Write what `node set NODE --bmc-identity none --why` writes, by ann."""
+    word = IdentityWord("ann", why, NOW)
+    store.put(compute_node(node, "config/bmc/identity"), "none")
+    store.put(compute_node(node, "config/bmc/identity_word"), word.to_kv())
 
 
 def fails_of(store: FakeStore, node: str) -> int:

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.incident import Incident, Receipt, ReceiptMethod
-from nova_ha.cluster.node import Pause
+from nova_ha.cluster.incident import MOST_SERVERS, Incident, Receipt, ReceiptMethod
+from nova_ha.cluster.node import Pause, RuntimeConfig
 from nova_ha.cluster.policy import Policy
 from nova_ha.compute import ComputeService, ServiceReading
 from nova_ha.consul.values import Problem
@@ -23,6 +23,7 @@ from nova_ha.recovery.silence import Heard, needed_s
 from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view
 
 BMC = FenceDevice("ipmi", "127.0.0.9", 623, "admin", "secret", identity="guid-c1")
+NAMELESS = replace(BMC, identity=None)
 RECEIPT = Receipt(ReceiptMethod.BMC, "ha-1", NOW)
 WORD = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
 # One reading of all services, and the time between two that is enough by the default policy.
@@ -43,7 +44,7 @@ def findings(
 ) -> Findings:
     """What the last look finds of c1 when everything speaks for recovering it, but for what is given."""
     failed = a_node("c1", **{"failed": True, "bmc": BMC, "recovered": bool(incidents), **(node or {})})
-    others = [a_node(f"c{n}") for n in range(2, 11)]
+    others = [a_node(f"c{n}", bmc=replace(BMC, host=f"127.0.1.{n}", identity=f"guid-c{n}")) for n in range(2, 11)]
     values: dict[str, Any] = {
         "view": a_view([failed, *others], incidents, **(view or {})),
         "votes": NodeVotes({"ha-1": 3, "ha-2": 3, "ha-3": 0}, {}),
@@ -53,6 +54,7 @@ def findings(
         "services": [a_service("c1"), a_service("ha-1"), a_service("c2")],
         "identity": "GUID-C1",
         "power": PowerReading(PowerState.ON),
+        "servers": 3,
     }
     values |= fields
     services = values["services"]
@@ -77,6 +79,12 @@ def _earlier(service: ComputeService) -> ComputeService:
     return replace(service, updated_at=service.updated_at and service.updated_at - timedelta(seconds=10))
 
 
+ANOTHER_SHARES: dict[str, Any] = {
+    "view": {"local": ("ha-1",)},
+    "services": [a_service("c1"), a_service("ha-1"), a_service("ha-2"), a_service("c2")],
+    "root_disks": 2,
+    "alive": frozenset({"ha-1", "ha-2", "ha-3"}),
+}
 PAUSE = Pause("ann", "work", "")
 WAITS: list[tuple[Gate, dict[str, Any]]] = [
     (Gate.NOT_DUE, {"node": {"failed": False}}),
@@ -91,12 +99,18 @@ WAITS: list[tuple[Gate, dict[str, Any]]] = [
     (Gate.OWN_HOST, {"me": "c1", "view": {"ha": ("ha-1", "c1")}, "votes": NodeVotes({"c1": 3, "ha-1": 3}, {})}),
     (Gate.NO_TARGET, {"services": [a_service("c1"), a_service("ha-1", up=False)]}),
     (Gate.NO_TARGET, {"services": [a_service("c1"), a_service("ha-1", enabled=False, disabled_reason="mine")]}),
+    (Gate.SHARED_FIRST, ANOTHER_SHARES),
 ]
 QUESTIONS: list[tuple[Gate, dict[str, Any]]] = [
     (Gate.ANSWERS, {"sight": Sight(Answer.ANSWERS, "a banner came")}),
     (Gate.ANSWERS, {"votes": NodeVotes({"ha-1": 3, "ha-2": 0, "ha-3": 0}, {})}),
+    (Gate.LEFT, {"left": frozenset({"c1"})}),
+    (Gate.LEFT, {"node": {"left": True}}),
     (Gate.OWN_HOST, {"me": "c1", "view": {"ha": ("c1",)}, "votes": NodeVotes({"c1": 3}, {})}),
     (Gate.RUNTIME_CONFIG, {"node": {"runtime": None}}),
+    (Gate.RUNTIME_CONFIG, {"node": {"nova_word": "c9"}}),
+    (Gate.RUNTIME_CONFIG, {"node": {"runtime": RuntimeConfig("c9")}}),
+    (Gate.RUNTIME_CONFIG, {"node": {"rivals": ("c1.example.org",)}}),
     (Gate.RUNTIME_CONFIG, {"services": [a_service("ha-1"), a_service("c2")]}),
     (Gate.RUNTIME_CONFIG, {"services": [a_service("c1"), a_service("ha-1"), a_service("c1", id="id-of-old")]}),
     (
@@ -104,9 +118,18 @@ QUESTIONS: list[tuple[Gate, dict[str, Any]]] = [
         {"services": [a_service("c1", enabled=False, disabled_reason="disks"), a_service("ha-1")]},
     ),
     (Gate.DISABLED_BY_OTHER, {"services": [a_service("c1", forced_down=True), a_service("ha-1")]}),
+    (Gate.TOO_MANY_SERVERS, {"servers": MOST_SERVERS + 1}),
     (Gate.NO_BMC, {"node": {"bmc": None}}),
     (Gate.BMC_IDENTITY, {"identity": "guid-of-another"}),
+    (Gate.BMC_IDENTITY, {"identity": "guid-c2", "node": {"bmc": NAMELESS}}),
+    (Gate.NO_IDENTITY, {"node": {"bmc": NAMELESS}}),
+    (Gate.NO_IDENTITY, {"node": {"bmc": NAMELESS}, "identity": None, "identity_trouble": "timed out"}),
+    (Gate.NO_IDENTITY, {"node": {"bmc": replace(BMC, identity="Default string")}}),
+    (Gate.NO_IDENTITY, {"node": {"bmc": replace(BMC, identity="none")}}),
+    (Gate.NO_IDENTITY, {"identity": None}),
     (Gate.APPROVAL, {"view": {"policy": Policy(recovery_mode="approve")}}),
     (Gate.REPEAT, {"view": {"closed": (a_past("c1", NOW - timedelta(minutes=30)),)}}),
     (Gate.MAX_FAILED, {"view": {"closed": tuple(a_past(f"c{n}", NOW) for n in (2, 3, 4))}}),
+    (Gate.AGENT_ALIVE, {"agent_alive": True}),
+    (Gate.AGENT_ALIVE, {"agent_alive": True, "sight": Sight(Answer.SILENT, "refused")}),
 ]

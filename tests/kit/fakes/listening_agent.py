@@ -54,7 +54,7 @@ def listening(
             self.end_headers()
             self.wfile.write(body)
 
-        do_PUT = do_GET
+        do_PUT = do_POST = do_GET
 
         def log_message(self, *args: object) -> None:
             pass

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from nova_ha.clock import Clock
-from nova_ha.compute import (
-    ComputeService,
-    Migration,
-    MigrationStatus,
-    Server,
-    ServerID,
-    ServiceReading,
-    VMState,
-)
+from nova_ha.compute import ComputeService, Migration, Server, ServerID, ServiceReading
+from nova_ha.compute.states import MigrationStatus, RootDisk, VMState
 from nova_ha.errors import EvacuationRefused, NoSuchServer, NovaError, OutcomeUnknown
 
+# As libvirt says it, and Nova shows it.
+LOCKED = (
+    'internal error: process exited while connecting to monitor: Failed to get "write" lock\n'
+    "Is another process using the image [/var/lib/nova/instances/1/disk]?"
+)
 EVACUABLE = (VMState.ACTIVE, VMState.STOPPED, VMState.ERROR)
 
 
@@ -38,9 +37,13 @@ class Rebuild:
 class FakeNova:
     """Implements nova_ha.compute.Compute.
 
-    `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes rebuilds there fail with that
-    text. Nova cannot read the hosts in `cell_down`. `guests[server]` are the hosts where it runs; `doubled` collects
+    `fail(method, error, times, acts=False)` scripts errors; `fail_spawn[host]` makes evacuations to it end in `error`
+    with that text, as where no host takes them; `fail_late[host]` in `failed`, with the guest left running there.
+    Nova cannot read the hosts in `cell_down`. `guests[server]` are the hosts where it runs; `doubled` collects
     the servers that ever ran on two, `unfenced` those that were asked for while `is_off(host)` was false.
+    `disks[server]` tells its root disk from every other: a rebuild keeps it where it is a volume, or where both hosts
+    see the shared storage, which those in `unshared` do not; else it makes a new one, and says nothing. A writer
+    holds the disks of `locked_disks`.
     `answers_at` is the clock of the API's Date, where it is not that of the stamps.
     `calls` has every call with an effect. `before` runs before each of them.
     """
@@ -48,8 +51,10 @@ class FakeNova:
     call_timeout_s = 8.0
 
     def __init__(self, clock: Clock, hosts: Sequence[str], rebuild_s: float = 2.0) -> None:
-        # Nova's own report_interval. Each nova-compute has a phase of its own.
+        # Nova's own service_down_time and report_interval. Each nova-compute has a phase of its own.
         self.report_interval_s = 10.0
+        # Nova's own service_down_time is 60 s; without one it calls nobody down.
+        self.down_after_s = math.inf
         self.reports_at = {name: -7.3 * number % 10.0 for number, name in enumerate(hosts)}
         self.clock = clock
         self.answers_at: Callable[[], datetime] = lambda: self.clock.now()
@@ -62,11 +67,15 @@ class FakeNova:
         self.moves: list[Migration] = []
         self.rebuilds: list[Rebuild] = []
         self.guests: dict[str, set[str]] = {}
+        self.disks: dict[str, str] = {}
+        self.unshared: set[str] = set()
+        self.locked_disks: set[str] = set()
         self.doubled: set[str] = set()
         self.unfenced: set[str] = set()
         self.is_off: Callable[[str], bool] = lambda host: True
         self.calls: list[tuple[str, ...]] = []
         self.fail_spawn: dict[str, str] = {}
+        self.fail_late: dict[str, str] = {}
         self.before: Callable[[tuple[str, ...]], None] = lambda call: None
         self._late_s = 0.0
         self._later: list[tuple[float, ServerID, str | None]] = []
@@ -82,6 +91,7 @@ class FakeNova:
             server = f"server-{next(self._ids)}"
             self.inventory[server] = replace(Server(ServerID(server), server, host, vm_state), **fields)
             self.guests[server] = {host} if vm_state is VMState.ACTIVE else set()
+            self.disks[server] = f"disk of {server}"
             made.append(server)
         return made
 
@@ -104,6 +114,7 @@ class FakeNova:
         """Let nothing that was scripted fail any more."""
         self._failures.clear()
         self.fail_spawn.clear()
+        self.fail_late.clear()
         self._late_s = 0.0
 
     def lose_and_act_later(self, after_s: float) -> None:
@@ -115,6 +126,14 @@ class FakeNova:
         self.silent.add(host)
         for where in self.guests.values():
             where.discard(host)
+
+    def guests_resume(self, host: str) -> None:
+        """The host has booted, though not as far as to report: what Nova still has on it runs there again."""
+        for server in self.inventory.values():
+            if server.host == host:
+                self.guests[server.id].add(host)
+                if len(self.guests[server.id]) > 1:
+                    self.doubled.add(server.id)
 
     def tick(self) -> None:
         """Let what is due by the clock happen."""
@@ -130,6 +149,8 @@ class FakeNova:
                 stamp = self.clock.now() - timedelta(seconds=late)
                 self.reports_at[name] = now - late + self.report_interval_s
                 self.hosts[name] = replace(service, updated_at=stamp, up=not service.forced_down)
+            elif service.updated_at and (self.clock.now() - service.updated_at).total_seconds() > self.down_after_s:
+                self.hosts[name] = replace(service, up=False)
         for rebuild in list(self.rebuilds):
             if now - rebuild.began >= self.rebuild_s:
                 self.rebuilds.remove(rebuild)
@@ -141,14 +162,34 @@ class FakeNova:
             return self._record(rebuild.migration, MigrationStatus.ERROR)
         if why := rebuild.fails or self.fail_spawn.get(rebuild.target, ""):
             self.inventory[server.id] = replace(server, vm_state=VMState.ERROR, fault=why, task_state="")
+            return self._record(rebuild.migration, MigrationStatus.ERROR)
+        if rebuild.target in self.guests[server.id]:
+            exists = replace(server, vm_state=VMState.ERROR, fault="Instance already exists.", task_state="")
+            self.inventory[server.id] = exists
             return self._record(rebuild.migration, MigrationStatus.FAILED)
+        if why := self.fail_late.get(rebuild.target, ""):
+            self.guests[server.id].add(rebuild.target)
+            self._count_doubled(server.id)
+            self.inventory[server.id] = replace(server, vm_state=VMState.ERROR, fault=why, task_state="")
+            return self._record(rebuild.migration, MigrationStatus.FAILED)
+        if server.id in self.locked_disks:
+            failed = replace(server, vm_state=VMState.ERROR, fault=LOCKED, task_state="", disk_locked=True)
+            self.inventory[server.id] = failed
+            return self._record(rebuild.migration, MigrationStatus.FAILED)
+        if server.root_disk is not RootDisk.VOLUME and {server.host, rebuild.target} & self.unshared:
+            self.disks[server.id] = f"new disk of {server.id}, from its image on {rebuild.target}"
         was = VMState.STOPPED if server.vm_state is VMState.STOPPED else VMState.ACTIVE
-        self.inventory[server.id] = replace(server, host=rebuild.target, vm_state=was, fault="", task_state="")
+        self.inventory[server.id] = replace(
+            server, host=rebuild.target, vm_state=was, fault="", task_state="", disk_locked=False
+        )
         if was is VMState.ACTIVE:
             self.guests[server.id].add(rebuild.target)
-        if len(self.guests[server.id]) > 1:
-            self.doubled.add(server.id)
+        self._count_doubled(server.id)
         return self._record(rebuild.migration, MigrationStatus.DONE)
+
+    def _count_doubled(self, server: str) -> None:
+        if len(self.guests[server]) > 1:
+            self.doubled.add(server)
 
     def _record(self, migration: str, status: MigrationStatus) -> None:
         self.records = [replace(r, status=status) if r.uuid == migration else r for r in self.records]
@@ -263,6 +304,7 @@ class FakeNova:
         created: datetime = self.clock.now()
         self.records.insert(0, Migration(uuid, server_id, MigrationStatus.ACCEPTED, server.host, chosen, created))
         rebuild = Rebuild(uuid, server_id, chosen, self.clock.monotonic())
+        self.inventory[server_id] = replace(server, task_state="rebuilding")
         if not self._takes(chosen):
             rebuild.fails = "No valid host was found"
         if open_before:
@@ -279,7 +321,7 @@ class FakeNova:
 
     def reset_to_error(self, server_id: ServerID) -> None:
         def act() -> None:
-            self.inventory[server_id] = replace(self.inventory[server_id], vm_state=VMState.ERROR)
+            self.inventory[server_id] = replace(self.inventory[server_id], vm_state=VMState.ERROR, task_state="")
 
         self._call("reset_to_error", act, server_id)
 

@@ -18,13 +18,14 @@ from nova_ha.compute import Compute, ServerID
 from nova_ha.compute import Migration as NovasRecord
 from nova_ha.consul.transaction import Entry
 from nova_ha.errors import OutcomeUnknown
-from nova_ha.power import BMC, PowerState
+from nova_ha.power import BMC, PowerOffAnswer, PowerState
 from nova_ha.power import PowerReading as Reading
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.recover import Result
 
 from kit.audit import Cluster, Trace, audit, make_trace
 from kit.audit.trace import (
+    SHARED,
     SOURCES,
     Answering,
     GuestRun,
@@ -45,6 +46,8 @@ from kit.fakes.world import Crash, World
 
 # Seconds within which a host that failed must have come to its end, once drivers run and nothing else fails.
 BOUND_S = 60.0
+# What a step of a recovery may take there, where nothing else fails.
+STEP_S = 30.0
 
 
 class Notes:
@@ -89,7 +92,7 @@ class TracedWorld(World):
     """A World that records itself, whatever is done to it, and by whom. `audited` has its violations until then.
 
     `said` is why the last run of a handler left a node that was due for later; `lost_answers`, how many of Consul's
-    next answers to a transaction get lost.
+    next answers to a transaction get lost. With `all_is_injected` every fault there is was given to `inject`.
     """
 
     def __init__(self, compute: int = 4, ha: int = 3) -> None:
@@ -102,6 +105,8 @@ class TracedWorld(World):
         self.outputs: list[Output] = []
         self.said: dict[str, str] = {}
         self.lost_answers = 0
+        self.all_is_injected = False
+        self.step_s = STEP_S
         self.reached = threading.local()
         self._faults: list[Injected] = []
         self._guests = TracedGuests(self)
@@ -142,9 +147,9 @@ class TracedWorld(World):
         self.said = {node: result.words for node, result in results.items() if result.outcome == "waits"}
         return results
 
-    def inject(self, fault: str, subject: str = "") -> None:
+    def inject(self, fault: str, subject: str = "", reach: str = SHARED) -> None:
         """Note a fault that begins now."""
-        self._faults.append(Injected(self.notes.now(), fault, subject))
+        self._faults.append(Injected(self.notes.now(), fault, subject, reach=reach))
 
     def mend(self) -> None:
         """Note that all faults have ended."""
@@ -164,7 +169,8 @@ class TracedWorld(World):
             secrets=tuple(self.secrets),
             reaction_s=0.0,
             bound_s=BOUND_S,
-            sources=SOURCES - {"argv"},
+            step_s=self.step_s,
+            sources=SOURCES - {"argv"} - (set() if self.all_is_injected else {"faults"}),
         )
         records = [*self.notes.records, *self._faults, *guests.runs(), *guests.migrations(), *self.outputs, *said]
         return make_trace(cluster, self.notes.now(), records)
@@ -300,11 +306,11 @@ class TracedBMC:
         self._world.notes.add(lambda at: PowerReading(at, self._host, on, self._sender))
         return reading
 
-    def power_off(self, timeout_s: float) -> None:
+    def power_off(self, timeout_s: float) -> PowerOffAnswer:
         self._world.look()
         if not getattr(self._bmc, "away", False):
             self._world.notes.add(lambda at: PowerCommand(at, self._host, "off", self._sender))
-        self._bmc.power_off(timeout_s)
+        return self._bmc.power_off(timeout_s)
 
     def identity(self, timeout_s: float) -> str | None:
         return self._bmc.identity(timeout_s)
@@ -371,7 +377,7 @@ class TracedGuests:
     def __init__(self, world: TracedWorld) -> None:
         self._notes = world.notes
         self._nova = world.nova
-        self._running: dict[tuple[str, str], datetime] = {}
+        self._running: dict[tuple[str, str], GuestRun] = {}
         self._ran: list[GuestRun] = []
         self._records: dict[str, Migration] = {}
 
@@ -379,9 +385,10 @@ class TracedGuests:
         """Note what has changed: what ended first, then what began."""
         now = {(server, host) for server, hosts in self._nova.guests.items() for host in hosts}
         for place in sorted(self._running.keys() - now):
-            self._ran.append(GuestRun(*place, self._running.pop(place), self._notes.now()))
-        for place in sorted(now - self._running.keys()):
-            self._running[place] = self._notes.now()
+            self._ran.append(replace(self._running.pop(place), ended=self._notes.now()))
+        for server, host in sorted(now - self._running.keys()):
+            run = GuestRun(server, host, self._notes.now(), disk=self._nova.disks.get(server, ""))
+            self._running[server, host] = run
         for row in reversed(self._nova.records):
             self._look_at(row)
 
@@ -394,7 +401,7 @@ class TracedGuests:
 
     def runs(self) -> list[GuestRun]:
         """Return every time that a guest ran somewhere."""
-        return [*self._ran, *(GuestRun(*place, began) for place, began in self._running.items())]
+        return [*self._ran, *self._running.values()]
 
     def migrations(self) -> list[Migration]:
         """Return every evacuation."""

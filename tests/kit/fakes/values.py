@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import Approval, ComputeNode, HANode, Maintenance, RuntimeConfig, SSHConfig
 from nova_ha.cluster.past import Past
+from nova_ha.cluster.policy import Policy, Storage
 from nova_ha.cluster.schema import HostName, closed_incident
 from nova_ha.cluster.view import ClusterView, OpenIncident
 from nova_ha.consul.values import Problem
@@ -21,6 +22,11 @@ NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 def a_past(node: str, started: datetime) -> Past:
     """What the history's keys say of one incident."""
     return Past(node, started, closed_incident(node, to_key(started)))
+
+
+def started_key(incident: Incident) -> str:
+    """The last part of its key in history."""
+    return to_key(incident.started)
 
 
 def a_node(name: str = "c1", **fields: Any) -> ComputeNode:
@@ -57,15 +63,19 @@ def a_view(
     *,
     ha: Iterable[str] = ("ha-1", "ha-2", "ha-3"),
     unreadable: Iterable[str] = (),
+    local: Collection[str] = (),
     **fields: Any,
 ) -> ClusterView:
-    """A view of these nodes and open incidents; `unreadable` names nodes whose open incident cannot be read."""
+    """A view of these nodes and open incidents; `unreadable` names nodes whose open incident cannot be read.
+
+    `local` are the HA nodes that are out of the shared storage.
+    """
     opened = {incident.node: OpenIncident(7, incident) for incident in incidents}
     for node in unreadable:
         opened[node] = OpenIncident(7, None, Problem(f"ha_cluster/incidents/open/{node}", "is not JSON"))
     return ClusterView(
         compute_nodes={node.name: node for node in nodes},
-        ha_nodes={name: HANode(HostName(name), nova_host=name) for name in ha},
+        ha_nodes={name: HANode(HostName(name), nova_host=name, local_storage=name in local) for name in ha},
         incidents=opened,
-        **fields,
+        **{"policy": Policy(recovery_storage=Storage.SHARED), **fields},
     )

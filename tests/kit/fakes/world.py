@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from nova_ha import __version__
 from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode, RuntimeConfig
-from nova_ha.cluster.schema import RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
+from nova_ha.cluster.schema import NOVA_HOST, RECOVERY_SEMAPHORE, compute_node, ha_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Operation
 from nova_ha.power import PowerState
 from nova_ha.power.device import FenceDevice
 from nova_ha.probe.observation import Failing, Report
+from nova_ha.probe.sighting import SightCause, graded
 from nova_ha.recovery.driver_clients import Answer, DriverClients, Sight
 from nova_ha.recovery.recover import Result, recover_all
 
 from kit.fakes.bmc import FakeBMC
 from kit.fakes.clock import FakeClock
 from kit.fakes.nova import FakeNova
+from kit.fakes.observers import agents_live
 from kit.fakes.store import FakeStore
 
 INTERVAL_S = 5
@@ -51,16 +54,22 @@ class World:
         self.observers = [f"ha-{n}" for n in range(1, ha + 1)]
         self.names = [f"c{n}" for n in range(1, compute + 1)]
         self.nova = FakeNova(self.clock, [*self.names, *self.observers])
-        self.bmcs = {name: FakeBMC(f"guid-{name}") for name in self.names}
+        self.bmcs = {name: FakeBMC(f"guid-{name}", self.clock) for name in self.names}
         self.nova.is_off = lambda host: host in self.bmcs and self.bmcs[host].state is PowerState.OFF
         self.silent: dict[str, int] = {}
+        # What every look at its SSH shows of a host that is neither well nor silent, while it has power.
+        self.shows: dict[str, SightCause] = {}
+        # Compute hosts with a Consul agent of their own that lives.
+        self.agents: set[str] = set()
         self.driving: set[str] = set()
         self.stopping = False
         for number, name in enumerate(self.names, 1):
             self._register(number, name)
         for name in self.observers:
             self.store.put(ha_node(name, "status/in_use"), "False")
-        self.clock.meanwhile += [self.nova.tick, self._drivers_renew]
+        # The field's own default is that disks are lost; the fake Nova's hosts share what they lie on.
+        self.store.put("ha_cluster/config/recovery/storage", "shared")
+        self.clock.meanwhile += [self._machines_live_on, self.nova.tick, self._drivers_renew]
         self.report()
 
     def _register(self, number: int, name: str) -> None:
@@ -73,10 +82,13 @@ class World:
             "config/bmc/user": "admin",
             "config/bmc/password": "secret",
             "config/bmc/identity": f"guid-{name}",
+            # The others are as in a cluster from before this key.
+            **({NOVA_HOST: name} if number % 2 else {}),
         }
         for leaf, value in leaves.items():
             self.store.put(compute_node(name, leaf), value)
         self.bmcs[name].on_off = lambda: self.nova.power_lost(name)
+        self.bmcs[name].on_on = lambda: self.nova.guests_resume(name)
 
     # --- what happens to it ---
 
@@ -100,7 +112,7 @@ class World:
     def report(self, without: Sequence[str] = ()) -> None:
         """Let every observer report what it sees; those in `without` have no agent any more."""
         nodes = {name: Failing(streak, "timed out") for name, streak in self.silent.items()}
-        report = Report("ssh", INTERVAL_S, len(self.names), 1.0, "boot", nodes)
+        report = Report("ssh", INTERVAL_S, len(self.names), 1.0, "boot", nodes, release=__version__)
         self.store.answers["/v1/health/service/nova-ha"] = [
             {
                 "Node": {"Node": name},
@@ -113,6 +125,11 @@ class World:
             for name in self.observers
         ]
         self.store.answers["/v1/agent/members"] = []
+        agents_live(self.store, [*self.agents, *(name for name in self.observers if name not in without)])
+
+    def _machines_live_on(self) -> None:
+        for bmc in self.bmcs.values():
+            bmc.live_on()
 
     def _drivers_renew(self) -> None:
         for session in list(self.store.consul.sessions):
@@ -164,6 +181,8 @@ class World:
     def _sight(self, node: object, limit_s: float) -> Sight:
         name = str(getattr(node, "name", ""))
         off = self.bmcs[name].state is PowerState.OFF
+        if name in self.shows and not off:
+            return Sight.of(graded(self.shows[name]))
         silent = name in self.silent or (off and name in self.nova.silent)
         return Sight(Answer.SILENT, "timed out") if silent else Sight(Answer.ANSWERS, "login works")
 

@@ -41,6 +41,8 @@ class Fault(Enum):
     SLOW = "slow"  # takes 3 s
     HANGS = "hangs"  # does nothing, and does not answer until it is mended
     ACTS_THEN_HANGS = "acts-then-hangs"  # does it, and does not answer until it is mended
+    CYCLES = "cycles"  # a watchdog bites as the first command comes: refused, off for 8 s, then on again by itself
+    RESTARTS = "restarts"  # it restarts: refuses every command, and reads off, whatever the power is
     PRETENDS = "pretends"  # says ok, leaves the power as it is, and reads off from then on
 
 
@@ -57,8 +59,26 @@ apply() {
     if [ -x "$folder/host" ]; then "$folder/host" "$value"; fi
 }
 wait_until_mended() { while grep -q hangs "$folder/fault-$verb" 2>/dev/null; do sleep 0.1; done; }
+bite() {
+    touch "$folder/bitten"
+    apply
+    ( sleep 8
+      if [ -e "$folder/bitten" ]; then
+          echo on > "$folder/power"
+          if [ -x "$folder/host" ]; then "$folder/host" 1; fi
+      fi
+    ) < /dev/null > /dev/null 2>&1 &
+}
 case $fault in
     exits-1) exit 1 ;;
+    cycles)
+        [ -e "$folder/bitten" ] || { bite; exit 1; }
+        [ "$(cat "$folder/power")" = on ] || exit 1 ;;
+    restarts)
+        [ "$verb" = set ] && exit 1
+        seen get 0
+        echo power:0
+        exit 0 ;;
     slow) sleep 3 ;;
     pretends) touch "$folder/pretends" ;;
     hangs) wait_until_mended; exit 1 ;;

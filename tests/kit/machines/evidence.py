@@ -78,7 +78,7 @@ def of_nova(requests: Sequence[Mapping[str, Any]], senders: Mapping[str, str]) -
 def of_history(history: Mapping[str, Any]) -> Iterator[Record]:
     """Yield where guests ran, and every evacuation by Nova's own record."""
     for row in history["runs"]:
-        yield GuestRun(row["server"], row["host"], *_times(row))
+        yield GuestRun(row["server"], row["host"], *_times(row), row.get("disk", ""))
     for row in history["evacuations"]:
         began, ended = _times(row)
         place = (row["server"], row["source"], row["destination"])

@@ -9,13 +9,15 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from typing import ClassVar
 
 from nova_ha.clock import from_stamp
 from nova_ha.sandbox.chassis import Chassis, HostPlan
 from nova_ha.sandbox.network import Network
-from nova_ha.sandbox.processes import marked
+from nova_ha.sandbox.processes import Child, marked
 
 from kit.machines.bmc import SimulatedBMC, start_bmc
 from kit.machines.power_button import CUT_AT, SSHD_PROCESS, cut, note
@@ -31,17 +33,19 @@ class RealMachine:
     chassis_kind = Chassis
     # The module that its BMC runs when the power is cut, and where it is.
     power_button = ("kit.machines.power_button", TESTS)
+    sshd_settings: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, name: str, number: int, network: Network, nova_url: str, sandbox: Path) -> None:
         self.name = name
         self.directory = sandbox / "machines" / name
         self._sandbox = sandbox
         self._bmc_address = network.bmc(number)
-        plan = HostPlan(name, network.host(number), nova_url, str(sandbox))
+        plan = HostPlan(name, network.host(number), nova_url, str(sandbox), sshd_port=SSH_PORT)
         self.chassis = self.chassis_kind.build(self.directory, plan)
         ssh = self.directory / "ssh"
         ssh.mkdir()
-        self.sshd = SSHD(ssh, plan.address, SSH_PORT, sandbox=sandbox)
+        self.sshd = SSHD(ssh, plan.address, SSH_PORT, settings=self.sshd_settings, sandbox=sandbox)
+        self._hostile: Child | None = None
         self._bmcs = 0
         self.bmc: SimulatedBMC
 
@@ -54,10 +58,18 @@ class RealMachine:
         """Power on: sshd and nova-compute start."""
         self.bmc.power = "on"
         note(self.directory, "on")
-        self.chassis.power_on()
+        with self.place():
+            self.chassis.power_on()
+            self._start_sshd()
+
+    def _start_sshd(self) -> None:
         self.sshd.start()
         (self.directory / SSHD_PROCESS).write_text(str(self.sshd.process))
         note(self.directory, "answers")
+
+    def place(self) -> AbstractContextManager[None]:
+        """Return what is to be entered where something is started on it."""
+        return nullcontext()
 
     def hang(self) -> None:
         """Hang: its kernel accepts connections, and neither sshd nor nova-compute goes on. Its guests run on."""
@@ -65,11 +77,46 @@ class RealMachine:
         self.chassis.hang()
         note(self.directory, "silent")
 
+    def hang_over_disk(self, file: str) -> None:
+        """Hang over this file of its disk: sshd greets, and goes no further; nova-compute does not go on."""
+        self.hang_logins(file)
+        self.chassis.hang()
+
+    def hang_logins(self, file: str) -> None:
+        """Let logins hang over this file, and all else of it be well."""
+        self.sshd.block(file)
+        note(self.directory, "silent")
+
     def go_on(self) -> None:
-        """Go on after `hang`."""
+        """Go on after `hang` and its like."""
         self.chassis.go_on()
         self.sshd.resume()
+        self.mend_logins()
+
+    def mend_logins(self) -> None:
+        """Let logins work again after `hang_logins`."""
+        self.sshd.unblock()
         note(self.directory, "answers")
+
+    def lose_sshd(self, hostile: str = "") -> None:
+        """Lose sshd, whose port refuses from now on; or a server that means no good takes its place."""
+        self.sshd.kill()
+        note(self.directory, "silent")
+        if hostile:
+            address = self.chassis.plan.address
+            argv = [sys.executable, "-m", "kit.machines.hostile", address, str(SSH_PORT), hostile]
+            environ = marked({**os.environ, "PYTHONPATH": str(TESTS)}, self._sandbox)
+            self._hostile = Child(f"hostile {self.name}", argv, environ, self.directory / "hostile.log")
+            with self.place():
+                self._hostile.start()
+
+    def return_sshd(self) -> None:
+        """Start sshd again after `lose_sshd`."""
+        if self._hostile:
+            self._hostile.kill()
+            self._hostile = None
+        with self.place():
+            self._start_sshd()
 
     def lose_power(self) -> None:
         """Lose the power behind the BMC's back; the BMC sees it."""

@@ -23,6 +23,7 @@ from typing import Any
 from nova_ha.errors import ConsulError
 
 from kit.audit.trace import (
+    SHARED,
     Answering,
     Cluster,
     Injected,
@@ -136,11 +137,11 @@ class Recorder:
         """Note that the machine really is on from now on, or off."""
         self.add(PowerTruth(_now(), host, on))
 
-    def begin(self, fault: str, subject: str = "") -> int:
+    def begin(self, fault: str, subject: str = "", reach: str = SHARED) -> int:
         """Note that a fault is in force from now on; return what `end` takes."""
         with self._alone:
             number = len(self._faults)
-            self._faults[number] = Injected(_now(), fault, subject)
+            self._faults[number] = Injected(_now(), fault, subject, reach=reach)
             return number
 
     def end(self, number: int) -> None:

@@ -6,6 +6,7 @@ keeps sessions as real BMCs do, and does on request what vendors were seen to do
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime
 import gzip
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +37,7 @@ from kit.machines.processes import unmarked_environment
 
 USER = "ADMIN"
 PASSWORD = "s3cret-of-the-bmc"
+_BASIC = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 @dataclass(frozen=True)
@@ -132,8 +134,15 @@ class FakeRedfish:
 
     `refuses` answers a power-off with this HTTP status; `goes_off_first` lets the host go off at that moment.
     `lies` takes a power-off and does nothing; `drops` closes the connection instead of answering it.
-    `stalls` never answers anything. `floods` answers each question about the system with so many spaces first, which
-    are nothing in JSON, `packs` sends it packed, and `unsized` says no length; `drips` sends a byte at a time.
+    `stalls` never answers anything, `stalls_at` nothing at these paths. `floods` answers each question about the
+    system with so many spaces first, which are nothing in JSON, `packs` sends it packed, and `unsized` says no
+    length; `drips` sends a byte at a time.
+
+    `pages` are recorded bodies, with their status, that stand in place of its own; `resets` are the ones it offers,
+    `role` is the account's, `manager` the state of itself. `location` is how it says where a session is, None not at
+    all; its body says so with `body_names_session`. `most_sessions` is how many it has, `basic` says that it takes a
+    password with each request, `csrf` that it wants a second
+    header beside the token, else answers with this status. `moved` redirects a path.
     """
 
     host: str
@@ -147,6 +156,17 @@ class FakeRedfish:
     lies: bool = False
     drops: bool = False
     stalls: bool = False
+    stalls_at: set[str] = field(default_factory=set)
+    pages: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    resets: tuple[str, ...] | None = ("On", "ForceOff", "GracefulShutdown", "ForceRestart")
+    role: str = "Administrator"
+    manager: str | None = "Enabled"
+    location: str | None = "https://bmc.example{path}"
+    body_names_session: bool = True
+    most_sessions: int = 8
+    basic: bool = False
+    csrf: int = 0
+    moved: dict[str, str] = field(default_factory=dict)
     broken_json: bool = False
     floods: int = 0
     packs: bool = False
@@ -154,6 +174,7 @@ class FakeRedfish:
     drips: bool = False
     down: bool = False
     sessions: set[str] = field(default_factory=set)
+    asked: list[str] = field(default_factory=list)
     logins: int = 0
     offs: int = 0
     closing: threading.Event = field(default_factory=threading.Event)
@@ -165,8 +186,10 @@ class FakeRedfish:
 
 
 @contextlib.contextmanager
-def start_fake_redfish(folder: Path, host: str, port: int = 443) -> Iterator[FakeRedfish]:
-    """Run the small BMC at the address while the block lasts."""
+def start_fake_redfish(
+    folder: Path, host: str, port: int = 443, *, newest_tls: ssl.TLSVersion | None = None
+) -> Iterator[FakeRedfish]:
+    """Run the small BMC at the address while the block lasts; with `newest_tls` it speaks nothing newer."""
     certificate = make_certificate(folder, host)
 
     class Handler(_Handler):
@@ -176,6 +199,9 @@ def start_fake_redfish(folder: Path, host: str, port: int = 443) -> Iterator[Fak
     state = Handler.bmc = FakeRedfish(host, server.server_port, certificate.fingerprint)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.chain, certificate.key)
+    if newest_tls:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version, context.maximum_version = ssl.TLSVersion.TLSv1, newest_tls
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -191,11 +217,21 @@ _ROOT = {
     "RedfishVersion": "1.15.0",
     "Systems": {"@odata.id": "/redfish/v1/Systems"},
     "Managers": {"@odata.id": "/redfish/v1/Managers"},
+    "AccountService": {"@odata.id": "/redfish/v1/AccountService"},
     "SessionService": {"@odata.id": "/redfish/v1/SessionService"},
 }
-_SYSTEM = "/redfish/v1/Systems/1"
-_RESET = f"{_SYSTEM}/Actions/ComputerSystem.Reset"
-_SESSIONS = "/redfish/v1/SessionService/Sessions"
+SYSTEM = "/redfish/v1/Systems/1"
+RESET = f"{SYSTEM}/Actions/ComputerSystem.Reset"
+SESSIONS = "/redfish/v1/SessionService/Sessions"
+MANAGER = "/redfish/v1/Managers/1"
+ACCOUNTS = "/redfish/v1/AccountService/Accounts"
+_MEMBERS = {"/redfish/v1/Systems": SYSTEM, "/redfish/v1/Managers": MANAGER, ACCOUNTS: f"{ACCOUNTS}/2"}
+
+
+def error(name: str, message: str = "") -> dict[str, Any]:
+    """Return the body of an error as most BMCs write it."""
+    told = [{"MessageId": name, "Message": message or f"{name} says the BMC"}]
+    return {"error": {"code": name, "@Message.ExtendedInfo": told}}
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -212,52 +248,93 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
     def do_GET(self) -> None:
+        self._note()
+        if self._is_elsewhere():
+            return None
         if self.path.rstrip("/") == "/redfish/v1":
             return self._answer(503 if self.bmc.down else 200, _ROOT)
         if not self._is_logged_in():
-            return self._refuse(401, "Base.1.8.NoValidSession")
-        members = {"/redfish/v1/Systems": _SYSTEM, "/redfish/v1/Managers": "/redfish/v1/Managers/1"}
-        if self.path in members:
-            return self._answer(200, {"Members": [{"@odata.id": members[self.path]}]})
-        if self.path == _SYSTEM:
-            return self._answer(200, self._system())
-        return self._refuse(404, "Base.1.8.ResourceMissingAtURI")
+            return self._refuse(self.bmc.csrf or 401, "Base.1.8.NoValidSession")
+        if self.path in self.bmc.pages:
+            return self._answer(*self.bmc.pages[self.path])
+        if self.path in _MEMBERS:
+            return self._answer(200, {"Members": [{"@odata.id": _MEMBERS[self.path]}]})
+        pages: dict[str, Callable[[], dict[str, Any]]] = {
+            SYSTEM: self._system,
+            MANAGER: lambda: {"Id": "1", "Status": {"State": self.bmc.manager}},
+            f"{ACCOUNTS}/2": lambda: {"UserName": USER, "RoleId": self.bmc.role},
+            "/redfish/v1/AccountService": lambda: {"Accounts": {"@odata.id": ACCOUNTS}},
+        }
+        page = pages.get(self.path)
+        return self._answer(200, page()) if page else self._refuse(404, "Base.1.8.ResourceMissingAtURI")
 
     def do_POST(self) -> None:
+        self._note()
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == _SESSIONS:
+        if self._is_elsewhere():
+            return None
+        if self.path == SESSIONS:
             return self._log_in(body)
-        if self.path == _RESET and self._is_logged_in():
+        if self.path.endswith("/Actions/ComputerSystem.Reset") and self._is_logged_in():
             return self._reset(body["ResetType"])
         return self._refuse(401, "Base.1.8.NoValidSession")
 
     def do_DELETE(self) -> None:
+        self._note()
+        if not self._is_logged_in():
+            return self._refuse(401, "Base.1.8.NoValidSession")
         self.bmc.sessions.discard(self.path.rpartition("/")[2])
-        self._answer(204, None)
+        return self._answer(204, None)
+
+    def _note(self) -> None:
+        self.bmc.asked.append(f"{self.command} {self.path}")
+        if self.path in self.bmc.stalls_at:
+            self.bmc.closing.wait(60)
+
+    def _is_elsewhere(self) -> bool:
+        if self.path not in self.bmc.moved:
+            return False
+        self._answer(308, None, {"Location": self.bmc.moved[self.path]})
+        return True
 
     def _system(self) -> dict[str, Any]:
+        reset: dict[str, Any] = {"target": RESET}
+        if self.bmc.resets is not None:
+            reset["ResetType@Redfish.AllowableValues"] = self.bmc.resets
         return {
             "PowerState": self.bmc.power,
             "UUID": self.bmc.uuid,
             "SerialNumber": self.bmc.serial,
-            "Actions": {"#ComputerSystem.Reset": {"target": _RESET}},
+            "Actions": {"#ComputerSystem.Reset": reset},
         }
 
     def _log_in(self, body: dict[str, str]) -> None:
         if (body["UserName"], body["Password"]) != (USER, PASSWORD):
             return self._refuse(401, "Base.1.8.NoValidSession")
+        if "POST" in self.bmc.pages:
+            return self._answer(*self.bmc.pages["POST"])
+        if len(self.bmc.sessions) >= self.bmc.most_sessions:
+            return self._refuse(503, "Base.1.8.SessionLimitExceeded")
         token = uuid.uuid4().hex
         self.bmc.sessions.add(token)
         self.bmc.logins += 1
-        return self._answer(201, {}, {"X-Auth-Token": token, "Location": f"https://bmc.example{_SESSIONS}/{token}"})
+        headers = {"X-Auth-Token": token}
+        if self.bmc.location is not None:
+            headers["Location"] = self.bmc.location.format(path=f"{SESSIONS}/{token}")
+        names = {"@odata.id": f"{SESSIONS}/{token}"} if self.bmc.body_names_session else {"Id": token}
+        return self._answer(201, names, headers)
 
     def _is_logged_in(self) -> bool:
-        return self.headers.get("X-Auth-Token") in self.bmc.sessions
+        if self.bmc.basic and self.headers.get("Authorization") == _BASIC:
+            return True
+        return self.headers.get("X-Auth-Token") in self.bmc.sessions and not self.bmc.csrf
 
     def _reset(self, kind: str) -> None:
         self.bmc.offs += kind == "ForceOff"
         if self.bmc.goes_off_first:
             self.bmc.power = "Off"
+        if "reset" in self.bmc.pages:
+            return self._answer(*self.bmc.pages["reset"])
         if self.bmc.refuses:
             return self._refuse(self.bmc.refuses, "Base.1.8.ActionNotSupported")
         if not self.bmc.lies:
@@ -268,17 +345,16 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(204, None)
 
     def _refuse(self, status: int, message: str) -> None:
-        told = [{"MessageId": message, "Message": f"{message} says the BMC"}]
-        self._answer(status, {"error": {"code": message, "@Message.ExtendedInfo": told}})
+        self._answer(status, error(message))
 
     def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         if self.bmc.stalls:
             self.bmc.closing.wait(60)
-        text = b"" if body is None else json.dumps(body).encode()
+        text = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         if self.bmc.broken_json:
             text = text[: len(text) // 2]
         headers = dict(headers or {})
-        if self.path == _SYSTEM:
+        if self.path == SYSTEM:
             text = b" " * self.bmc.floods + text
         if self.bmc.packs:
             text = gzip.compress(text, 9)
@@ -289,7 +365,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.bmc.drips and self.path == _SYSTEM:
+        if self.bmc.drips and self.path == SYSTEM:
             self._drip(text)
         else:
             self.wfile.write(text)

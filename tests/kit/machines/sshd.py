@@ -17,8 +17,8 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from nova_ha.cluster.node import SSHConfig
@@ -68,14 +68,17 @@ class SSHD:
         settings: Mapping[str, str] | None = None,
         sandbox: Path | None = None,
         bars: Bars = Bars.NOBODY,
+        files: Mapping[str, str | None] | None = None,
     ) -> None:
-        """Prepare it in the folder; `sandbox` is the one that it belongs to, if to any."""
+        """Prepare it in the folder; `sandbox` is the one that it belongs to, if to any. `files` as for start_sshd."""
         self._directory = directory
+        self._files = dict(files or {})
         self._where = (address, port)
         self._bars = bars
+        self._blocked: list[str] = []
         self._write_files(shell, settings or {})
         mark = marked(os.environ, sandbox or directory)
-        self._child = Child("sshd", _in_own_namespaces(directory), mark, directory / "log")
+        self._child = Child("sshd", _in_own_namespaces(directory, self._files), mark, directory / "log")
 
     @property
     def config(self) -> SSHConfig:
@@ -88,9 +91,20 @@ class SSHD:
         return " ".join((self._directory / "host_key.pub").read_text().split()[:2])
 
     @property
+    def command(self) -> tuple[Sequence[str], Mapping[str, str]]:
+        """What it is, and its environment: for whoever starts it elsewhere."""
+        return self._child.argv, self._child.environ
+
+    @property
     def process(self) -> int:
         """The process id of what it runs in: with it everything ends."""
         return self._child.pid
+
+    @property
+    def _last_words(self) -> str:
+        """What it said last, before and after it opened its log."""
+        log = self._directory / "sshd.log"
+        return self._child.last_words() + (log.read_text()[-500:] if log.exists() else "")
 
     @property
     def log(self) -> str:
@@ -99,8 +113,9 @@ class SSHD:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
+        self._blocked = []
         self._child.start()
-        until(self._listens, f"sshd to listen ({self._child.last_words()})", within_s=60)
+        until(self._listens, f"sshd to listen ({self._last_words})", within_s=60)
 
     def kill(self) -> None:
         """End it and all that it started, and wait for that. Idempotent."""
@@ -120,6 +135,30 @@ class SSHD:
         """Let it go on."""
         os.kill(self._pid, signal.SIGCONT)
 
+    def block(self, path: str) -> None:
+        """Let whoever opens this file of its machine wait, as over a dead disk, until `unblock` or its next start."""
+        if not self._fifo.exists():
+            os.mkfifo(self._fifo)
+        self._there("mount", "--bind", str(self._fifo), path)
+        self._blocked.append(path)
+
+    def unblock(self) -> None:
+        """Let all go on that wait since `block`: they find the file empty. Idempotent."""
+        for path in self._blocked:
+            with suppress(subprocess.CalledProcessError):  # its power is cut at this moment
+                self._there("umount", "--lazy", path)
+        self._blocked = []
+        with suppress(OSError):  # nobody waits
+            os.close(os.open(self._fifo, os.O_WRONLY | os.O_NONBLOCK))
+
+    @property
+    def _fifo(self) -> Path:
+        return self._directory / "blocked"
+
+    def _there(self, *command: str) -> None:
+        """Run a command where the server sees its files."""
+        subprocess.run(["nsenter", "--target", str(self._pid), "--mount", "--pid", *command], check=True)
+
     def new_host_key(self) -> None:
         """Give it another host key, as a host has that was installed anew. Takes effect at its next start."""
         for name in ("host_key", "host_key.pub"):
@@ -133,7 +172,7 @@ class SSHD:
         return int(Path(f"/proc/{self._child.pid}/task/{self._child.pid}/children").read_text().split()[0])
 
     def _listens(self) -> bool:
-        assert self._child.running, f"sshd ended at its start: {self._child.last_words()} (it needs root)"
+        assert self._child.running, f"sshd ended at its start: {self._last_words} (it needs root)"
         with socket.socket() as trial:
             trial.settimeout(1)
             return trial.connect_ex(self._where) == 0
@@ -149,6 +188,11 @@ class SSHD:
             **settings,
         }
         (self._directory / "sshd_config").write_text("".join(f"{name} {value}\n" for name, value in own.items()))
+        for number, text in enumerate(self._files.values()):
+            if text is None:
+                os.mkfifo(self._directory / f"file-{number}")
+            else:
+                (self._directory / f"file-{number}").write_text(text)
         (self._directory / "shell").write_text(shell)
         (self._directory / "nologin").write_text(NOLOGIN if self._bars is Bars.NOLOGIN else "")
         expires = "19000" if self._bars is Bars.EXPIRED else ""
@@ -170,14 +214,16 @@ def start_sshd(
     shell: str = SHELL,
     settings: Mapping[str, str] | None = None,
     bars: Bars = Bars.NOBODY,
+    files: Mapping[str, str | None] | None = None,
 ) -> Iterator[SSHD]:
     """Run an sshd on the address; `settings` go into its sshd_config, `shell` is the script that users log in to.
 
-    Whom its PAM `bars`, it bars with UsePAM only, by the machine's own /etc/pam.d/sshd.
+    Whom its PAM `bars`, it bars with UsePAM only, by the own /etc/pam.d/sshd of the machine. There these `files`
+    of the machine have other texts; whoever opens one without a text waits for ever, as over a dead disk.
     """
     own = directory / f"sshd-{address}-{port}"
     own.mkdir(mode=0o755)
-    sshd = SSHD(own, address, port, shell, settings, bars=bars)
+    sshd = SSHD(own, address, port, shell, settings, bars=bars, files=files)
     try:
         sshd.start()
         yield sshd
@@ -185,14 +231,16 @@ def start_sshd(
         sshd.kill()
 
 
-def _in_own_namespaces(directory: Path) -> list[str]:
+def _in_own_namespaces(directory: Path, files: Iterable[str]) -> list[str]:
     program = shutil.which("sshd", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
     assert program, "there is no sshd: python -m nova_ha.sandbox.provide sshd"
     quoted = shlex.quote(str(directory))
+    mounts = "\n".join(f"mount --bind {quoted}/file-{n} {shlex.quote(path)}" for n, path in enumerate(files))
     script = f"""
         set -e
         mount --bind {quoted}/passwd /etc/passwd
         mount --bind {quoted}/shadow /etc/shadow
+        {mounts}
         mount -t tmpfs -o mode=755 none /run
         mkdir /run/sshd
         install -m 755 {quoted}/shell {_SHELL}

@@ -69,9 +69,9 @@ def seed_compute() -> None:
         cloud.image.create_image(IMAGE, disk_format="raw", container_format="bare", data=b"\0" * 1024)
 
 
-def image_id() -> str:
-    """Return the image of all servers."""
-    return str(nova().glance.find_image(IMAGE).id)
+def image_id(name: str = IMAGE) -> str:
+    """Return an image: that of all servers but real guests."""
+    return str(nova().glance.find_image(name).id)
 
 
 def ready(client: Any, hosts: Sequence[str]) -> bool:
@@ -95,12 +95,12 @@ def conductor_is_up(client: Any) -> bool:
     return any(service.state == "up" for service in client.services.list(binary="nova-conductor"))
 
 
-def boot(host: str, count: int, *, flavor: str = FLAVOR) -> list[str]:
+def boot(host: str, count: int, *, flavor: str = FLAVOR, image: str = IMAGE) -> list[str]:
     """Boot servers on the host in one request, wait until they are ACTIVE, and return their ids."""
     client, name = nova(), f"{host}-vm-{time.time_ns()}"
     client.servers.create(
         name,
-        image_id(),
+        image_id(image),
         client.flavors.find(name=flavor).id,
         nics="none",
         host=host,

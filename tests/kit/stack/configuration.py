@@ -16,6 +16,8 @@ from kit.stack.layout import (
     PASSWORD,
     RABBIT_URL,
     REGION,
+    REPORT_INTERVAL_S,
+    SERVICE_DOWN_TIME_S,
     SOCKET,
     STATE,
     VENV,
@@ -42,6 +44,8 @@ def database(name: str) -> str:
 
 
 FILES = {
+    # Its user `guest` may come from loopback only, which real hosts do not.
+    "rabbitmq.conf": "loopback_users = none\n",
     # Cheap password hashes: this cloud holds no secrets, and CPU time is scarce.
     "keystone.conf": f"""[database]
 connection = {database("keystone")}
@@ -100,18 +104,16 @@ connection = {database("neutron")}
 lock_path = {STATE}/neutron/lock
 {AUTHTOKEN}
 """,
-    # A nova-compute reports every second and not every 10 s, as kit.clouds.plan has it. A silent host is down
-    # after 15 s (less is too little on a busy machine), not after a minute. Periodic tasks, of which the discovery of
-    # hosts is one, would first wait up to a minute. Shelved servers stay on their host until they are offloaded, and
-    # deleted ones can be restored for an hour.
+    # Periodic tasks, of which the discovery of hosts is one, would first wait up to a minute. Shelved servers stay on
+    # their host until they are offloaded, and deleted ones can be restored for an hour.
     "nova.conf": f"""[DEFAULT]
 host = controller
 my_ip = {ADDRESS}
 transport_url = {RABBIT_URL}
 state_path = {STATE}/nova
 compute_driver = guests.Driver
-report_interval = 1
-service_down_time = 15
+report_interval = {REPORT_INTERVAL_S}
+service_down_time = {SERVICE_DOWN_TIME_S}
 periodic_fuzzy_delay = 0
 heal_instance_info_cache_interval = -1
 shelved_offload_time = -1

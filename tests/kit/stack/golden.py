@@ -12,13 +12,13 @@ from nova_ha.sandbox.provide import say
 
 from kit.stack import client
 from kit.stack.configuration import database
-from kit.stack.layout import ADDRESS, AUTH_URL, BIN, DATABASES, ETC, GOLDEN, HOME, PASSWORD, REGION, SOCKET, STATE
+from kit.stack.layout import ADDRESS, AUTH_URL, BIN, DATABASES, ETC, GOLDEN, PASSWORD, PLACE, REGION, SOCKET, STATE
 from kit.stack.process import run, stop, wait_for
 from kit.stack.services import answers, start_api, start_database
 
 COPIED = ("db", "fernet")
 # The databases name the address, and where the others are.
-MADE_FOR = f"{ADDRESS} {HOME}\n"
+MADE_FOR = f"{ADDRESS} {PLACE}\n"
 
 
 def usable() -> bool:
@@ -50,7 +50,7 @@ def make() -> None:
 
 def keep() -> None:
     """Keep a copy of the state's databases, complete or not at all."""
-    part = HOME / "golden.part"
+    part = PLACE / "golden.part"
     shutil.rmtree(part, ignore_errors=True)
     shutil.rmtree(GOLDEN, ignore_errors=True)
     for name in COPIED:

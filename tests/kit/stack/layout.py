@@ -8,12 +8,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 HOME = Path(os.environ.get("NOVA_STACK_HOME") or Path.home() / ".cache/nova-ha-stack").resolve()
-VENV, GOLDEN, STATE = HOME / "venv", HOME / "golden", HOME / "state"
+VENV = HOME / "venv"
+# Two clouds: that of the fake hypervisor, and that of `kit.guests`, which has a network and a state of its own.
+LIBVIRT = os.environ.get("NOVA_STACK_HYPERVISOR") == "libvirt"
+PLACE = HOME / "libvirt" if LIBVIRT else HOME
+GOLDEN, STATE = PLACE / "golden", PLACE / "state"
 BIN = VENV / "bin"
 ETC, LOG, PID, GUESTS = STATE / "etc", STATE / "log", STATE / "pid", STATE / "guests"
 
 # Neither localhost, where a real service may listen, nor a network that the sandbox gives out.
-ADDRESS = "127.20.0.1"
+ADDRESS = "198.18.4.1" if LIBVIRT else "127.20.0.1"
+# Nova's own timing; or, for the fake hypervisor, a report every second and not every 10 s, as kit.clouds.plan has it.
+# A silent host is then down after 15 s (less is too little on a busy machine), not after a minute.
+REPORT_INTERVAL_S, SERVICE_DOWN_TIME_S = (10, 60) if LIBVIRT else (1, 15)
 REGION = "RegionOne"
 # This cloud holds nothing, and only this machine reaches it.
 PASSWORD = "secret"

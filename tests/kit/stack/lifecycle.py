@@ -75,7 +75,8 @@ def start_hosts(names: Sequence[str]) -> None:
     nova = client.nova()
     # A nova-compute that starts before the conductor answers loses 10 s.
     wait_for("nova-conductor", lambda: client.conductor_is_up(nova), DAEMONS)
-    say(f"openstack: starting nova-compute for {', '.join(names)}")
+    if names:
+        say(f"openstack: starting nova-compute for {', '.join(names)}")
     for name in names:
         start_compute(name)
     client.seed_compute()

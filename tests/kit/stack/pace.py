@@ -10,8 +10,9 @@ from datetime import datetime
 
 from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.policy import Policy
-from nova_ha.compute import ServerID, VMState
+from nova_ha.compute import ServerID
 from nova_ha.compute.nova import Nova
+from nova_ha.compute.states import VMState
 
 from kit.clouds.contract_cloud import until
 

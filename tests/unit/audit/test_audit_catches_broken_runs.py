@@ -7,19 +7,27 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from kit.audit.trace import ALONE, FAILURE
 from kit.fakes.trace import TracedWorld
-from nova_ha.cluster.incident import Incident, ServerState
+from nova_ha.cluster.incident import Incident, Receipt, ReceiptMethod, ServerState
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.together import Together
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.transaction import Operation, put
-from nova_ha.errors import OutcomeUnknown
+from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.probe.votes import NodeVotes
-from nova_ha.recovery import claim, driver, evacuation, fencing, gates, recover
+from nova_ha.recovery import claim, driver, evacuation, fencing, gates, recover, servers
+from nova_ha.recovery.cutting import Cutting
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.following import Followed
 
 Patch = pytest.MonkeyPatch
+
+
+class NothingIsUnknown:
+    """Of the states that a power has."""
+
+    UNKNOWN = None
 
 
 @pytest.fixture
@@ -52,7 +60,11 @@ def test_the_same_runs_of_the_whole_product_breach_nothing(world: TracedWorld) -
 
 
 def test_i1_a_fence_that_is_not_read_back(world: TracedWorld, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fencing, "_read_back", lambda *_: [])
+    def unread(cutting: Cutting, *_: str) -> Receipt:
+        world.clients().bmc(cutting.device).power_off(8)
+        return Receipt(ReceiptMethod.BMC, "ha-1", world.clock.now())
+
+    monkeypatch.setattr(Cutting, "prove", unread)
     hang(world, "c1")
     assert "its BMC had read off 1 times in a row since it failed, 2 are needed" in found(world, "I1")[0]
 
@@ -193,3 +205,38 @@ def test_i9_a_password_in_the_story(world: TracedWorld, monkeypatch: Patch) -> N
     monkeypatch.setattr(fencing, "_address", lambda driver: f"{driver.node.bmc}{driver.node.bmc.password}")
     hang(world, "c1")
     assert "secret 1 (plain) is in ha_cluster/incidents/" in found(world, "I9")[0]
+
+
+def test_i10_a_guest_that_is_rebuilt_though_it_moved(world: TracedWorld, monkeypatch: Patch) -> None:
+    """Nova says that it is on c1 still, where its power was cut; it runs on c2."""
+    monkeypatch.setattr(servers, "moving", lambda server: None)
+    monkeypatch.setattr(evacuation, "moving", lambda server: None)
+    world.nova.migrate("server-1", "c2", handed_over=True)
+    hang(world, "c1")
+    assert "c2: server-1 ran on c2 and on ha-" in found(world, "I10")[0]
+
+
+@pytest.mark.parametrize("gives_way", [True, False], ids=["gives way", "does not"])
+def test_i12_a_host_that_waits_for_others_whose_bmcs_are_away(monkeypatch: Patch, gives_way: bool) -> None:
+    """Without it each of them has a claim and a whole fence, before the one that can be fenced has its turn."""
+    world = TracedWorld(compute=9)
+    world.all_is_injected = True
+    world.store.put("ha_cluster/config/monitor/max_failed", "9")
+    world.inject("hangs", "c9", FAILURE)
+
+    def unanswered(timeout_s: float) -> None:
+        world.clock.advance(timeout_s)
+        raise BMCError("the BMC does not answer")
+
+    for name in world.names[:8]:
+        world.inject("hangs, and its BMC is away", name, ALONE)
+        world.bmcs[name].away = True
+        world.bmcs[name].identity = unanswered  # type: ignore[method-assign, assignment]
+    if not gives_way:
+        monkeypatch.setattr(recover, "PowerState", NothingIsUnknown)
+    world.step_s = 70.0
+    world.hang(*world.names)
+    world.recover("ha-1")
+    late = [line for line in world.audited if line.startswith("I12 ")]
+    assert bool(late) is not gives_way
+    assert gives_way or "c9: it was not claimed within 70 s, and nothing had another fault but c1, c2" in late[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from kit.audit.ends import GATES
+from kit.audit.ends import GATES, OF_OTHERS
 from kit.audit.trace import Answering, Injected, KVChange, Output, SessionChange
 from kit.fakes.handmade import STARTED_KEY, Handmade, at
 from nova_ha.cluster.gate import Gate
@@ -67,6 +67,12 @@ def test_a_refusal_without_its_gate_or_reason_is_a_breach(stuck: Handmade, field
 def test_a_host_that_waits_by_a_named_gate_is_none(stuck: Handmade) -> None:
     stuck.add(Output("explain c1", "waits: nova-away: Nova does not answer"))
     assert stuck.sentences("I8") == []
+
+
+@pytest.mark.parametrize("gate", sorted(OF_OTHERS))
+def test_others_work_has_an_end_and_to_wait_for_it_for_ever_is_a_breach(stuck: Handmade, gate: str) -> None:
+    stuck.add(Output("explain c1", f"waits: {gate}: left to ha-2, once the work on c1 is done"))
+    assert len(stuck.sentences("I8")) == 1
 
 
 def test_words_without_a_gate_are_no_name(stuck: Handmade) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from kit.audit.trace import OPERATOR, GuestRun, KVChange, Migration, NovaCall, PowerReading, PowerTruth
+from kit.audit.trace import OPERATOR, GuestRun, KVChange, Migration, NovaCall, PowerCommand, PowerReading, PowerTruth
 from kit.fakes.handmade import STARTED_KEY, Handmade, at, stamp
 
 OPEN = "ha_cluster/incidents/open/c1"
@@ -39,6 +39,13 @@ def test_two_off_readings_with_an_on_between_them_are_not_enough(run: Handmade) 
     run.add(PowerReading(at(24), "c1", True))
     [sentence] = run.sentences("I1")
     assert "read off 1 times in a row" in sentence
+
+
+def test_an_off_that_no_command_has_caused_is_no_proof(run: Handmade) -> None:
+    run.leave_out(PowerCommand)
+    assert run.sentences("I1") == [
+        "c1: s1 was asked to be evacuated, and no power-off was sent to it since it failed"
+    ]
 
 
 def test_readings_from_before_the_failure_do_not_count(run: Handmade) -> None:
@@ -132,11 +139,6 @@ def test_a_second_one_after_the_destination_went_off_is_none(run: Handmade) -> N
     run.change(Migration, lambda r: True, ended=None, destination="c2")
     run.add(Migration(at(32), at(34), "m2", "s1", "c1", "ha-1", "done"), PowerTruth(at(31), "c2", False))
     assert run.sentences("I6") == []
-
-
-def test_a_guest_on_two_hosts_is_a_breach(run: Handmade) -> None:
-    run.change(GuestRun, lambda r: r.host == "c1", ended=at(33.1))
-    assert run.sentences("I6") == ["c1: s1 ran on c1 and on ha-1 at once"]
 
 
 def test_a_server_that_is_not_at_its_end_in_the_archive_is_a_breach(run: Handmade) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kit import audit
-from kit.audit.trace import SOURCES, GuestRun, Injected, KVChange, Output, PowerReading
+from kit.audit.trace import ALONE, SOURCES, GuestRun, Injected, KVChange, Output, PowerReading
 from kit.fakes.handmade import Handmade, at
 
 AUDIT = Path(audit.__file__).parent
@@ -23,7 +23,11 @@ def judged(path: Path) -> subprocess.CompletedProcess[str]:
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     run = Handmade()
-    run.add(Output("a log", "Grüße\nzwei"), Injected(at(1), "partition", "a | b"), PowerReading(at(2), "c1", None))
+    run.add(
+        Output("a log", "Grüße\nzwei"),
+        Injected(at(1), "partition", "a | b", reach=ALONE),
+        PowerReading(at(2), "c1", None),
+    )
     run.add(KVChange(at(3), 99, "ha_cluster/x", b"\xff\xfe", since=at(2)), GuestRun("s9", "c2", at(3)))
     audit.write_trace(run.trace(), tmp_path / "trace.jsonl")
     assert audit.read_trace(tmp_path / "trace.jsonl") == run.trace()
@@ -49,7 +53,10 @@ def test_what_was_not_recorded_is_said(tmp_path: Path) -> None:
     run = Handmade()
     run.cluster = replace(run.cluster, sources=SOURCES - {"guests"})
     audit.write_trace(run.trace(), tmp_path / "trace.jsonl")
-    assert judged(tmp_path / "trace.jsonl").stderr == "I6 is not judged whole: guests not recorded\n"
+    assert judged(tmp_path / "trace.jsonl").stderr == (
+        "I6 is not judged whole: guests not recorded\nI10 is not judged whole: guests not recorded\n"
+        "I11 is not judged whole: guests not recorded\n"
+    )
 
 
 def test_anything_else_than_a_trace_exits_2(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_nothing_is_begun_when_the_time_is_over() -> None:
         yield
 
     found = list(carry_out(Experiment(["ssh"], begins), ["ssh"]))
-    assert [(figure.measured, figure.note) for figure in found] == [("not measured", "the bench ends after 580 s")]
+    assert [(figure.measured, figure.note) for figure in found] == [("not measured", "the bench ends after 1180 s")]
 
 
 def test_the_json_says_whether_each_figure_is_reached(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from nova_ha.compute import Migration, MigrationStatus, ServerID
+from nova_ha.compute import Migration, ServerID
+from nova_ha.compute.states import MigrationStatus
 
 from bench.evacuation import PACES, PlainLoop
 

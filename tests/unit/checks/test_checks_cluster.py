@@ -17,7 +17,9 @@ from kit.fakes.store import FakeStore
 from kit.fakes.values import a_waiting_incident
 from nova_ha.checks import cluster
 from nova_ha.checks.cluster import look_at, start_recovery, tick
-from nova_ha.cluster.schema import compute_node, open_incident
+from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.schema import RUNTIME_CONFIG, STORAGE, compute_node, open_incident
+from nova_ha.consul.transaction import delete
 from nova_ha.errors import ConfigError, ConsulError, Refused
 from nova_ha.monitor.agenda import Urgency
 from nova_ha.sandbox.waiting import until
@@ -54,6 +56,37 @@ def test_a_healthy_cluster_passes_writes_nothing_and_starts_nothing(
     assert (store.commits, started) == ([], [])
 
 
+@pytest.mark.fault(51)
+def test_that_nobody_has_said_where_disks_are_waits_for_the_operator_from_the_first_run_on(
+    started: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = a_cluster({"c1": 0, "c2": 0})
+    store.commit([delete("ha_cluster/config/recovery/storage")])
+    assert tick(store, CLOCK) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "WAITING 1 waiting for the operator, of 2 compute nodes"
+    assert said[1].startswith("recovery/storage is not set: ")
+    store.put("ha_cluster/config/recovery/storage", "local")
+    assert tick(store, CLOCK) == 0
+
+
+@pytest.mark.fault(51)
+def test_a_host_that_reports_unshared_instances_among_others_that_share_theirs_is_named(
+    started: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = a_cluster({"c1": 0, "c2": 0})
+    store.put("ha_cluster/config/recovery/storage", "shared")
+    for name, shared in (("c1", True), ("c2", False)):
+        store.put(compute_node(name, RUNTIME_CONFIG), RuntimeConfig(name, shared_instances=shared).to_kv())
+    assert tick(store, CLOCK) == 1
+    assert "c2: it reports its instances on a disk of its own, others theirs on shared storage" in (
+        said := capsys.readouterr().out
+    )
+    assert "`nova-ha node set c2 --storage local`" in said
+    store.put(compute_node("c2", STORAGE), "local")
+    assert tick(store, CLOCK) == 0
+
+
 @pytest.mark.fault(27)
 def test_a_node_at_the_threshold_is_flipped_without_any_watch_and_its_recovery_is_started(
     started: list[str], capsys: pytest.CaptureFixture[str]
@@ -66,7 +99,7 @@ def test_a_node_at_the_threshold_is_flipped_without_any_watch_and_its_recovery_i
 
 
 def test_the_output_is_the_same_while_nothing_changes(started: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    store = a_cluster({"c1": 3, "c2": 0})
+    store = a_cluster({"c1": 3, "c2": 0, "c3": 0})
     store.put(compute_node("c2", "status/failed"), "True")
     store.put(compute_node("c2", "status/recovered"), "True")
     store.put(open_incident("c2"), a_waiting_incident("c2").to_kv())
@@ -75,7 +108,7 @@ def test_the_output_is_the_same_while_nothing_changes(started: list[str], capsys
     CLOCK.advance(30)
     tick(store, CLOCK)
     assert capsys.readouterr().out == first
-    assert first.startswith("DUE 1 due, 1 waiting for the operator, of 2 compute nodes\n")
+    assert first.startswith("DUE 1 due, 1 waiting for the operator, of 3 compute nodes\n")
 
 
 def test_what_waits_for_the_operator_starts_nothing(started: list[str]) -> None:

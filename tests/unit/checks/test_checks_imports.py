@@ -40,3 +40,21 @@ def test_a_check_imports_no_library_before_it_needs_one(name: str) -> None:
 
 def test_the_ssh_sweep_knows_nothing_of_nova_or_bmcs() -> None:
     assert modules(OF_A_SWEEP).isdisjoint({"novaclient", "keystoneauth1", "openstack", "pyghmi", "rich"})
+
+
+OF_A_TURN = """
+import sys
+from nova_ha.checks import check_guard, ssh
+
+def turn(interval_s):
+    print(*sorted(sys.modules))
+    sys.exit()
+
+check_guard.await_turn = turn
+ssh.command.main(["--paced"], standalone_mode=False)
+"""
+
+
+@pytest.mark.fault(54)
+def test_a_paced_sweep_has_all_that_it_needs_before_its_turn_comes() -> None:
+    assert {"asyncssh", "consul", "nova_ha.probe.streak"} <= modules(OF_A_TURN)

@@ -7,8 +7,10 @@ import socket
 from pathlib import Path
 
 import pytest
+from nova_ha.checks import nova_conf
 from nova_ha.checks.mounts import is_shared
 from nova_ha.checks.nova_conf import read_runtime_config
+from nova_ha.cluster.node import RuntimeConfig
 from nova_ha.errors import ConfigError
 
 
@@ -51,6 +53,15 @@ def test_a_percent_sign_and_a_doubled_section_are_no_trouble(tmp_path: Path) -> 
     assert read_runtime_config([conf]).nova_host == "c"
 
 
+@pytest.mark.parametrize(("images_type", "shared"), [("rbd", None), ("qcow2", False), ("", False)])
+def test_where_disks_are_in_ceph_the_mount_of_the_instances_says_nothing_of_them(
+    tmp_path: Path, images_type: str, shared: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nova_conf, "is_shared", lambda path: False)
+    conf = written(tmp_path, f"[DEFAULT]\nhost = c1\n[libvirt]\nimages_type = {images_type}\n")
+    assert read_runtime_config([conf]).shared_instances is shared
+
+
 @pytest.mark.parametrize("text", ["host = outside of a section\n", "[DEFAULT\n"])
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
     conf = written(tmp_path, text)
@@ -58,6 +69,25 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, text: str) -> None:
         read_runtime_config([conf])
     with pytest.raises(ConfigError, match="missing"):
         read_runtime_config([tmp_path / "missing"])
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("4C4C4544-0042-3510-8052-B4C04F4D3132\n", "4c4c4544-0042-3510-8052-b4c04f4d3132"),
+        ("03000200-0400-0500-0006-000700080009\n", ""),
+        ("Not Settable\n", ""),
+        (None, ""),
+    ],
+)
+def test_a_machine_says_its_own_uuid_where_it_has_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, shown: str
+) -> None:
+    monkeypatch.setattr(nova_conf, "SYSTEM_UUID", written(tmp_path, text, "uuid") if text else tmp_path / "none")
+    found = read_runtime_config([written(tmp_path, "[DEFAULT]\nhost=c\n")])
+    assert found.system_uuid == shown
+    assert RuntimeConfig.from_kv(found.to_kv()) == found
+    assert (b"system_uuid" in found.to_kv()) is bool(shown)
 
 
 def mounts(tmp_path: Path, *rows: str) -> Path:
@@ -116,3 +146,7 @@ def test_a_broken_file_shows_nothing_of_its_content(tmp_path: Path, text: str) -
     with pytest.raises(ConfigError, match=r"line [12] is no") as refused:
         read_runtime_config([written(tmp_path, text)])
     assert "hush" not in str(refused.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    assert read_runtime_config([written(tmp_path, "\ufeff[DEFAULT]\nhost = c9\n")]).nova_host == "c9"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from nova_ha.checks.bmc import judge
 from nova_ha.checks.exit_code import CheckCode, exit_code
 from nova_ha.checks.inputs import Inputs, problem_in
-from nova_ha.checks.ssh import HUNG_AGAIN_S, TRY_AGAIN_S, banner_only, credentials, unless_turned_away
+from nova_ha.checks.ssh import TRY_AGAIN_S, banner_only, credentials, unless_turned_away
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Entry
@@ -20,7 +20,8 @@ from nova_ha.power.bmc_sweep import BMCSighting
 from nova_ha.power.device import FenceDevice
 from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
 from nova_ha.probe.reach import TURNED_AWAY
-from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, State, failing, unknown
+from nova_ha.probe.streak import next_report
 
 
 def a_node(name: str = "c1", **values: str) -> ComputeNode:
@@ -51,7 +52,8 @@ def test_critical_is_a_failing_node_that_is_not_failed_yet(
     assert exit_code(sightings, failed) == CheckCode(code)
 
 
-IDENTITY = "a1234567-89ab-cdef-a123-456789abcdef"
+IDENTITY = "005cb4e7-0989-eb11-8000-7cc255106afe"
+TURNED = "e7b45c00-8909-11eb-8000-7cc255106afe"
 BMC = FenceDevice("ipmi", "10.0.0.7", 623, "admin", "secret", identity=IDENTITY)
 ON, OFF = PowerReading(PowerState.ON), PowerReading(PowerState.OFF)
 UNREAD = PowerReading(PowerState.UNKNOWN, "why")
@@ -62,6 +64,7 @@ UNREAD = PowerReading(PowerState.UNKNOWN, "why")
     [
         (BMCSighting(ON, IDENTITY, ""), State.WELL, ""),
         (BMCSighting(ON, IDENTITY.upper(), ""), State.WELL, ""),
+        (BMCSighting(ON, TURNED, ""), State.WELL, ""),
         (BMCSighting(OFF, IDENTITY, ""), State.UNKNOWN, "powered off"),
         (BMCSighting(UNREAD, None, "unreachable"), State.FAILING, "cannot be fenced: unreachable"),
         (BMCSighting(UNREAD, None, "login refused"), State.FAILING, "cannot be fenced: login refused"),
@@ -76,8 +79,11 @@ def test_a_bmc_is_well_only_if_it_could_fence_this_host_now(seen: BMCSighting, s
     assert (sighting.state, words in sighting.why) == (state, True), sighting
 
 
-def test_a_bmc_without_a_recorded_identity_is_not_compared() -> None:
-    assert judge(replace(BMC, identity=None), BMCSighting(ON, "anything", "")) == WELL
+@pytest.mark.parametrize("recorded", [None, "none", "Default string", "03000200-0400-0500-0006-000700080009"])
+def test_a_bmc_without_a_recorded_identity_is_well_by_an_operators_word_only(recorded: str | None) -> None:
+    bmc, seen = replace(BMC, identity=recorded), BMCSighting(ON, IDENTITY, "")
+    assert (judge(bmc, seen).state, judge(bmc, seen, vouched=True)) == (State.UNKNOWN, WELL)
+    assert judge(bmc, seen).why == "is not fenced without you: no identity of its BMC is recorded"
 
 
 def test_a_malformed_key_is_named_and_only_in_its_own_check() -> None:
@@ -132,26 +138,13 @@ HUNG_THERE = Failing(3, "login hangs", HUNG + credentials(NODE))
 FAILED = replace(NODE, failed=True)
 
 
-def test_a_failed_node_whose_login_hung_is_logged_in_to_in_one_interval_of_a_minute() -> None:
-    full = times_of_a_full_try(inputs(HUNG_THERE, FAILED))
-    assert len(full) == 5 * 2 * TRY_AGAIN_S / HUNG_AGAIN_S
-    assert banner_only(inputs(HUNG_THERE, FAILED), full[0] + 7.0, 5) == {"c1": failing("login hangs", hung=True)}
+def test_until_a_node_is_failed_each_interval_is_counted_by_a_login_of_its_own() -> None:
+    assert len(times_of_a_full_try(inputs(HUNG_THERE))) == 2 * TRY_AGAIN_S
 
 
-@pytest.mark.parametrize(
-    ("seen", "node"),
-    [
-        (HUNG_THERE, NODE),
-        (replace(HUNG_THERE, streak=2), FAILED),
-        (Failing(3, "login hangs"), FAILED),
-        (Failing(3, "login hangs", HUNG + "other keys"), FAILED),
-        (Unknown("too busy", HUNG_THERE.tried), FAILED),
-    ],
-)
-def test_each_interval_is_counted_by_a_login_of_its_own_until_a_node_is_failed(
-    seen: Failing | Unknown, node: ComputeNode
-) -> None:
-    assert len(times_of_a_full_try(inputs(seen, node))) == 2 * TRY_AGAIN_S
+def test_a_failed_node_that_refused_the_credentials_is_not_sent_them_every_minute() -> None:
+    full = times_of_a_full_try(inputs(Unknown("wrong password", credentials(FAILED)), FAILED))
+    assert len(full) == 2 * 9
 
 
 @pytest.mark.parametrize(
@@ -160,7 +153,9 @@ def test_each_interval_is_counted_by_a_login_of_its_own_until_a_node_is_failed(
         (Unknown("wrong password", credentials(NODE)), NODE, unknown("wrong password", refused=True)),
         (Failing(3, "timed out", credentials(NODE)), NODE, unknown("login refused before", refused=True)),
         (HUNG_THERE, FAILED, failing("login hangs", hung=True)),
-        (HUNG_THERE, NODE, TURNED_AWAY),
+        (HUNG_THERE, NODE, failing("login hangs", hung=True)),
+        (replace(HUNG_THERE, streak=1), NODE, failing("login hangs", hung=True)),
+        (Failing(1, "login hangs", HUNG + "other keys"), NODE, TURNED_AWAY),
         (Unknown("wrong password", "other keys"), NODE, TURNED_AWAY),
         (Failing(3, "timed out"), FAILED, TURNED_AWAY),
     ],
@@ -173,10 +168,39 @@ def test_a_node_that_turns_us_away_is_unknown_or_what_its_last_login_showed(
         assert unless_turned_away({"c1": other}, inputs(seen, node)) == {"c1": other}
 
 
-def test_a_healthy_node_that_turns_us_away_never_fails() -> None:
-    for fails in (1, 2, 3):
-        shown = unless_turned_away({"c1": TURNED_AWAY}, inputs(replace(HUNG_THERE, streak=fails)))
-        assert shown["c1"].state is State.UNKNOWN
+@pytest.mark.fault(42)
+@pytest.mark.parametrize(
+    ("last", "state"),
+    [
+        (SightCause.LOGIN_HANGS, State.FAILING),
+        (SightCause.NO_BANNER, State.FAILING),
+        (SightCause.CLOSED_EARLY, State.FAILING),
+        # Something else has answered since: no hang of an sshd.
+        (SightCause.REFUSED, State.UNKNOWN),
+        (SightCause.TIMED_OUT, State.UNKNOWN),
+    ],
+)
+def test_a_node_that_turns_us_away_after_a_hang_hangs_still(last: SightCause, state: State) -> None:
+    before = inputs(Failing(1, last.words))
+    assert isinstance(before.previous, Report)
+    hung = replace(before, previous=replace(before.previous, causes={"c1": last}))
+    shown = unless_turned_away({"c1": TURNED_AWAY}, hung)["c1"]
+    assert shown.state is state
+    grown = next_report(
+        hung.previous,
+        {"c1": shown},
+        probe="ssh",
+        now_boottime=6.0,
+        boot_id="boot",
+        interval_s=5,
+        fail_threshold=6,
+    )
+    assert [seen.streak for seen in grown.failing.values()] == ([2] if state is State.FAILING else [])
+
+
+def test_a_node_that_never_hung_and_turns_us_away_never_fails() -> None:
+    for before in (Inputs({"c1": NODE}, NoData("none"), 3), inputs(Unknown("wrong password", "1.2"))):
+        assert unless_turned_away({"c1": TURNED_AWAY}, before)["c1"].state is State.UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,20 @@ WORDS = {
     *("status", "explain", "plan", "node", "ha-node", "config", "history", "approve", "pause", "resume"),
     *("check", "handle", "doctor", "sandbox", "metrics", "completion"),
 }
-NODE = ["add", "list", "show", "set", "remove", "maintenance", "confirm-off", "retry", "reset", "acl"]
+NODE = [
+    "add",
+    "list",
+    "show",
+    "set",
+    "remove",
+    "maintenance",
+    "confirm-off",
+    "retry",
+    "rebuild-server",
+    "migrate-keys",
+    "reset",
+    "acl",
+]
 
 # Their commands are of checks/ and handlers/, and of the sandbox.
 OTHERS = (("check",), ("handle",), ("sandbox",))

@@ -126,3 +126,37 @@ def test_a_token_without_the_right_is_one_warning(world: World, monkeypatch: pyt
 def test_of_an_agent_that_is_no_ha_nodes_nothing_is_said(world: World) -> None:
     world.store.node = "laptop"
     assert findings(world, CheckUpdateInterval="5m0s") == []
+
+
+TOLD = {"ACLsEnabled": True, "ACLEnableTokenPersistence": False}
+TOLD_NEWER = {"ACLsEnabled": True, "ACLTokens": {"EnablePersistence": False}}
+
+
+@pytest.mark.parametrize("told", [TOLD, TOLD_NEWER])
+def test_tokens_that_an_agent_was_given_by_command_and_does_not_keep_are_warned_of(
+    world: World, told: dict[str, object]
+) -> None:
+    [_, found] = findings(world, **told)
+    assert (found.level, found.subject) == (Level.WARNING, "agent")
+    assert "it forgets them when it is restarted" in found.what
+    commented = Source("/etc/consul.d/acl.hcl", "acl { enabled = true }\n# tokens { default = 1 }\n")
+    assert len(findings(world, [SHIPPED, commented], **told)) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "told"),
+    [
+        ([SHIPPED, Source("/etc/consul.d/acl.hcl", 'acl = { tokens { default = "t" } }')], TOLD),
+        ([SHIPPED, Source("/etc/consul.d/acl.json", '{"acl": {"tokens": {"agent": "t"}}}')], TOLD_NEWER),
+        ([SHIPPED, Source("/etc/consul.d/acl.json", '{"acl_token": "t"}')], TOLD),
+        ([SHIPPED], {"ACLsEnabled": True, "ACLEnableTokenPersistence": True}),
+        ([SHIPPED], {"ACLsEnabled": True, "ACLTokens": {"EnablePersistence": True}}),
+        ([SHIPPED], {"ACLsEnabled": False, "ACLEnableTokenPersistence": False}),
+        ([SHIPPED], {"ACLsEnabled": True}),
+        (None, TOLD),
+    ],
+)
+def test_tokens_that_are_kept_or_in_a_file_or_not_known_are_not(
+    world: World, files: Sequence[Source] | None, told: dict[str, object]
+) -> None:
+    assert len(findings(world, files, **told)) == 1

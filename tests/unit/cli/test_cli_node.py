@@ -57,9 +57,11 @@ def test_a_new_node_gets_every_key_in_one_transaction(nova_ha: Operator, world: 
         "internal/number_fails",
         "internal/runtime_config",
         "general/",
+        "config/nova_host",
         *(f"config/ssh/{name}" for name in ("user", "password", "host_key")),
         *(f"config/bmc/{name}" for name in ("ip", "user", "password", "identity")),
     }
+    assert leaf(world, "c9", "config/nova_host") == "c9"
     assert leaf(world, "c9", "status/failed") == "False"
     assert leaf(world, "c9", "config/bmc/password") == "s3cret-word"
     assert '"nova_host":"c9"' in (leaf(world, "c9", "internal/runtime_config") or "")
@@ -162,6 +164,7 @@ def test_set_changes_single_values_and_an_empty_one_removes_the_key(nova_ha: Ope
     nova_ha.well("node", "set", "c1", "--bmc-port", "6230", "--nova-host", "c1.example.org")
     assert leaf(world, "c1", "config/bmc/port") == "6230"
     assert '"nova_host":"c1.example.org"' in (leaf(world, "c1", "internal/runtime_config") or "")
+    assert leaf(world, "c1", "config/nova_host") == "c1.example.org"
     nova_ha.well("node", "set", "c1", "--bmc-port", "")
     assert leaf(world, "c1", "config/bmc/port") is None
 
@@ -263,3 +266,31 @@ def test_the_policy_of_a_node_with_dots_in_its_name_can_be_created_as_it_is_prin
     assert "-node-identity" not in printed
     assert 'node "compute-1.example.org" { policy = "write" }' in printed
     assert "-node-identity compute-1:dc1" in nova_ha.well("node", "acl", "compute-1").out
+
+
+def test_an_agent_that_writes_all_the_time_does_not_keep_its_node_from_being_removed(
+    nova_ha: Operator, world: World
+) -> None:
+    def meanwhile(operations: object) -> None:
+        world.store.put(compute_node("c1", "internal/runtime_config"), '{"version":1,"nova_host":"x"}')
+
+    world.store.before = meanwhile
+    nova_ha.well("node", "remove", "c1")
+    assert leaf(world, "c1", "config/nova_host") is None
+
+
+def test_a_node_of_which_there_is_only_what_its_agent_wrote_is_added_as_a_new_one(
+    nova_ha: Operator, world: World, password: str
+) -> None:
+    world.store.put(compute_node("c9", "internal/runtime_config"), '{"version":1,"nova_host":"ha-1"}')
+    assert add(nova_ha, password).out == "c9 is registered\n"
+    assert leaf(world, "c9", "status/failed") == "False"
+    assert '"nova_host":"c9"' in (leaf(world, "c9", "internal/runtime_config") or "")
+
+
+def test_a_name_that_another_node_has_without_an_operators_word_is_refused_for_an_ha_node_too(
+    nova_ha: Operator, world: World
+) -> None:
+    world.store.drop(compute_node("c2", "config/nova_host"))
+    ran = nova_ha("ha-node", "add", "ha-9", "--nova-host", "C2")
+    assert (ran.code, "Nova host 'C2', which c2 has too" in ran.err) == (2, True)

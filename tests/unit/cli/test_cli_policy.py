@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from kit.fakes.observers import a_report, publish
 from kit.fakes.typing_operator import Operator
 from kit.fakes.world import World
+from nova_ha import __version__
 from nova_ha.cluster.policy import OPTIONS
 from nova_ha.cluster.schema import RESERVE_REASON, WAKE
+from nova_ha.probe.observation import Report
 
 
 def test_list_shows_every_option_with_value_default_and_meaning(nova_ha: Operator) -> None:
@@ -152,3 +157,50 @@ def test_the_list_of_ha_nodes_says_who_observes(nova_ha: Operator, world: World)
     rows = {row["name"]: row for row in nova_ha.well("ha-node", "list", "--json").values}
     assert (rows["ha-1"]["observes"], rows["ha-2"]["observes"]) == (True, False)
     assert "agent dead" in nova_ha.well("ha-node", "show", "ha-2").out
+
+
+def reports(releases: dict[str, str], interval_s: int = 5) -> dict[str, Report]:
+    seen = a_report({"c1": 0}, interval_s)
+    return {name: replace(seen, release=release) for name, release in releases.items()}
+
+
+@pytest.mark.fault(59)
+def test_an_option_that_an_ha_nodes_release_does_not_know_is_refused_until_it_is_upgraded(
+    nova_ha: Operator, world: World
+) -> None:
+    publish(world.store, reports({"ha-1": __version__, "ha-2": __version__, "ha-3": ""}))
+    ran = nova_ha("config", "set", "nova/report_interval", "30")
+    assert ran.code == 2
+    assert "nova/report_interval: the release of ha-3 does not know it, and does nothing while it is set" in ran.err
+    assert world.store.value("ha_cluster/config/nova/report_interval") is None
+    nova_ha.well("config", "set", "recovery/limit", "4")
+    nova_ha.well("config", "set", "nova/report_interval", "--default")
+    publish(world.store, reports(dict.fromkeys(("ha-1", "ha-2", "ha-3"), __version__)))
+    nova_ha.well("config", "set", "nova/report_interval", "30")
+
+
+@pytest.mark.fault(59)
+def test_an_older_ha_node_whose_agent_is_dead_counts_by_what_it_said_last(nova_ha: Operator, world: World) -> None:
+    publish(world.store, reports({"ha-1": __version__, "ha-2": __version__, "ha-3": ""}), dead=["ha-3"])
+    assert nova_ha("config", "set", "nova/report_interval", "30").code == 2
+
+
+@pytest.mark.fault(59)
+def test_of_one_that_never_reported_it_is_said_that_its_release_is_not_known(nova_ha: Operator, world: World) -> None:
+    publish(world.store, reports({"ha-1": __version__, "ha-2": __version__}))
+    ran = nova_ha.well("config", "set", "nova/report_interval", "30")
+    assert "the release of ha-3 is not known" in ran.err
+
+
+@pytest.mark.fault(54)
+def test_a_threshold_that_is_too_short_for_an_observers_interval_is_refused(nova_ha: Operator, world: World) -> None:
+    publish(world.store, reports(dict.fromkeys(("ha-1", "ha-2", "ha-3"), __version__), interval_s=2))
+    ran = nova_ha("config", "set", "monitor/fail_threshold", "2")
+    assert ran.code == 2
+    assert "2 x an interval of 2 s is 4 s: a host must fail for 6 s at least: at least 3" in ran.err
+    nova_ha.well("config", "set", "monitor/fail_threshold", "3")
+
+
+def test_all_nodes_together_are_no_storm_limit(nova_ha: Operator) -> None:
+    assert "at most 99%" in nova_ha("config", "set", "monitor/max_failed", "100%").err
+    nova_ha.well("config", "set", "monitor/max_failed", "99%")

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from kit.fakes.typing_operator import Operator
-from kit.fakes.values import NOW, an_incident
+from kit.fakes.values import NOW, an_incident, started_key
 from kit.fakes.world import World
 from nova_ha.cli.views.history import lines, spent, took
 from nova_ha.cli.views.metrics import Figure, Sample, text
@@ -17,7 +17,7 @@ from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Step
 from nova_ha.cluster.schema import compute_node, open_incident
 from nova_ha.cluster.view import read_view
-from nova_ha.compute import VMState
+from nova_ha.compute.states import VMState
 from nova_ha.recovery.findings import look
 from nova_ha.recovery.gates import readings
 
@@ -92,7 +92,7 @@ def test_history_of_an_older_nova_ha_is_told_and_measured_as_before(nova_ha: Ope
     world.store.drop("ha_cluster/incidents/closed/")
     world.store.put(f"ha_cluster/incidents/closed/c1/{to_stamp(incident.started)}", incident.to_kv())
     assert nova_ha.well("history", "c1").out == told
-    assert nova_ha.well("history", "c1", "--started", incident.started_key).out == told
+    assert nova_ha.well("history", "c1", "--started", started_key(incident)).out == told
     assert 'node="c1"' in metrics
     assert nova_ha.well("metrics").out == metrics
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
-from kit.fakes.observers import some_votes
+from kit.fakes.observers import a_report, publish, some_votes
 from kit.fakes.typing_operator import Operator
 from kit.fakes.world import World
 from nova_ha.cli.commands import status
@@ -214,3 +215,18 @@ def test_a_narrow_terminal_still_says_what_helps_and_who_observes(
     shown = "".join(screen.getvalue().split())
     assert "`consulkvput" in shown
     assert "ha-1" in shown
+
+
+@pytest.mark.fault(59)
+def test_status_says_that_the_releases_are_mixed_until_the_last_ha_node_is_upgraded(
+    nova_ha: Operator, world: World
+) -> None:
+    seen = a_report({"c1": 0})
+    old = replace(seen, release="")
+    publish(world.store, {"ha-1": seen, "ha-2": old, "ha-3": old})
+    said = f"MIXED RELEASES {seen.release}: ha-1; an older release: ha-2, ha-3"
+    assert said in nova_ha.well("status").out
+    assert nova_ha.well("status", "--json").values["mixed"] is True
+    publish(world.store, dict.fromkeys(("ha-1", "ha-2", "ha-3"), seen))
+    assert "MIXED" not in nova_ha.well("status").out
+    assert [node["release"] for node in nova_ha.well("status", "--json").values["ha_nodes"]] == [seen.release] * 3

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from kit.fakes.values import NOW, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
-from nova_ha.cluster.duty import TABLE, Duty, Stage, duties, duty
+from nova_ha.cluster.duty import TABLE, Duty, Stage, Task, duties, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod
+from nova_ha.cluster.node import HANode
+from nova_ha.cluster.schema import HostName
 from nova_ha.consul.values import Problem
 
 OPEN = an_incident()
@@ -119,6 +122,24 @@ def test_an_operators_word_that_the_host_is_off_is_no_answer_to_a_host_that_stil
 def test_an_incident_of_a_node_that_is_not_registered_is_odd_and_not_lost() -> None:
     found = duties(a_view([], [an_incident("c9")]), NOW)
     assert found["c9"].duty is Duty.ODD
+
+
+def test_whatever_is_due_says_for_what_it_waits_and_no_gate_twice() -> None:
+    note = {"c1": "shared-first: left to ha-2"}
+    same = {"c1": "nova-away: no answer"}
+    notes = {"ha-1": note, "ha-2": same}
+    ha_nodes = {name: HANode(HostName(name), nova_host=name, waits=waits) for name, waits in notes.items()}
+
+    def found(incident: Incident) -> Task:
+        view = a_view([a_node(failed=True, recovered=True)], [incident])
+        return duty(replace(view, ha_nodes=ha_nodes), "c1", NOW)
+
+    resumed, again, asked = found(OPEN), found(a_waiting_incident(gate=Gate.NOVA_AWAY)), found(WAITS)
+    both = ": waits at nova-away: no answer (ha-2); shared-first: left to ha-2 (ha-1)"
+    assert (resumed.duty, again.duty) == (Duty.RESUME, Duty.TRY_AGAIN)
+    assert resumed.words.endswith(both)
+    assert again.words.endswith(": waits at shared-first: left to ha-2 (ha-1)")
+    assert "shared-first" not in asked.words
 
 
 def test_the_words_say_who_and_why() -> None:

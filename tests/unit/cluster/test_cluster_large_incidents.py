@@ -16,8 +16,10 @@ import pytest
 from kit.fakes.consul import MAX_VALUE_BYTES
 from kit.fakes.store import FakeStore
 from kit.fakes.values import NOW, an_incident
+from nova_ha.cluster.gate import Closed, Gate
 from nova_ha.cluster.incident import (
     MOST_BYTES,
+    MOST_NAME,
     MOST_SERVERS,
     Incident,
     IncidentState,
@@ -28,9 +30,10 @@ from nova_ha.cluster.incident import (
 from nova_ha.cluster.schema import open_incident
 from nova_ha.consul.transaction import Committed, cas
 from nova_ha.consul.values import BadValue
-from nova_ha.recovery.servers import MOST_NAME
 
 LETTERS = string.ascii_letters + string.digits + "-_ äß"
+# Three bytes each in UTF-8, and nothing in them that packing could use.
+CJK = [chr(n) for n in range(0x4E00, 0x9FA5)]
 
 
 def an_ended_server(draw: random.Random) -> ServerProgress:
@@ -53,6 +56,12 @@ def an_ended_server(draw: random.Random) -> ServerProgress:
     )
 
 
+def a_server_called_in_cjk(draw: random.Random) -> ServerProgress:
+    """The same with the longest name that a tenant can give it, and the longest reason that there is."""
+    name, reason = ("".join(draw.choices(CJK, k=length)) for length in (255, 500))
+    return replace(an_ended_server(draw), name=name, reason=reason)
+
+
 def servers(count: int) -> Mapping[str, ServerProgress]:
     draw = random.Random(count)
     return {str(uuid.UUID(int=draw.getrandbits(128))): an_ended_server(draw) for _ in range(count)}
@@ -71,6 +80,26 @@ def test_the_most_servers_that_are_taken_in_fit_with_all_that_is_known_of_each()
     assert Incident.from_kv(raw) == incident
 
 
+@pytest.mark.fault(55)
+def test_whatever_their_names_and_reasons_are_the_most_servers_fit() -> None:
+    draw = random.Random(55)
+    many = {str(uuid.UUID(int=draw.getrandbits(128))): a_server_called_in_cjk(draw) for _ in range(MOST_SERVERS)}
+    story = tuple(Step(NOW, IncidentState.EVACUATING, "ha-1", "".join(draw.choices(CJK, k=300))) for _ in range(500))
+    incident = an_incident(state=IncidentState.EVACUATING, servers=many, listed=True, steps=story)
+    raw = incident.to_kv()
+    assert len(raw) <= MOST_BYTES
+    read = Incident.from_kv(raw)
+    assert read.servers.keys() == many.keys()
+    assert all(read.servers[server].migration == many[server].migration for server in many)
+    assert all(many[server].name.startswith(read.servers[server].name) for server in many)
+
+
+@pytest.mark.fault(55)
+def test_a_line_of_the_story_and_a_question_are_bounded_by_bytes() -> None:
+    incident = an_incident().noting(NOW, "ha-1", "漢" * 5000).asking(Closed(Gate.NOVA_FAILS, "漢" * 5000))
+    assert max(len(incident.steps[-1].what.encode()), len(incident.reason.encode())) <= 1000
+
+
 def test_consul_takes_it_in_a_transaction() -> None:
     store, incident = FakeStore(), an_evacuating(MOST_SERVERS)
     assert isinstance(store.commit([cas(open_incident("c1"), incident.to_kv(), 0)]), Committed)
@@ -83,7 +112,6 @@ def test_consul_takes_it_in_a_transaction() -> None:
 def test_an_ordinary_incident_stays_json_that_everybody_can_read(count: int) -> None:
     incident = an_evacuating(count, steps=50)
     record = json.loads(incident.to_kv())
-    assert record["version"] == 1
     assert len(record.get("servers", {})) == count
     assert record == incident.to_values()
 
@@ -91,14 +119,14 @@ def test_an_ordinary_incident_stays_json_that_everybody_can_read(count: int) -> 
 def test_the_story_is_shortened_before_anything_is_packed() -> None:
     incident = an_evacuating(500, steps=3000)
     record = json.loads(incident.to_kv())
-    assert record["version"] == 1
+    assert "packed_servers" not in record
     assert "lines are left out" in json.dumps(record["steps"])
 
 
 def test_a_packed_incident_has_a_version_that_older_programs_refuse_and_its_json_is_whole() -> None:
     incident = an_evacuating(MOST_SERVERS, steps=5000)
     record = json.loads(incident.to_kv())
-    assert record["version"] == 2
+    assert record["version"] == 3
     assert "servers" not in record
     assert len(incident.to_values()["servers"]) == MOST_SERVERS
     assert Incident.from_kv(incident.to_kv()).servers == incident.servers

@@ -17,6 +17,7 @@ LEAVES = (
     "internal/number_fails",
     "internal/left",
     "internal/runtime_config",
+    "config/nova_host",
     "config/ssh/address",
     "config/ssh/port",
     "config/ssh/user",
@@ -29,6 +30,7 @@ LEAVES = (
     "config/bmc/port",
     "config/bmc/identity",
     "config/bmc/tls",
+    "config/bmc/system",
     "config/approval",
     "config/maintenance",
 )
@@ -46,6 +48,12 @@ def test_a_sound_node_has_no_problem_and_the_defaults() -> None:
     assert node.bmc is not None
     assert (node.bmc.driver, node.bmc.port, node.bmc.identity, node.bmc.tls) == ("ipmi", 623, None, "verify")
     assert (node.failed, node.recovered, node.number_fails, node.lock_session) == (False, False, 0, "")
+
+
+def test_which_of_several_systems_the_host_is_is_a_key_of_its_own() -> None:
+    node = a_node(config__bmc__system="/redfish/v1/Systems/DGX")
+    assert node.bmc is not None
+    assert node.bmc.system == "/redfish/v1/Systems/DGX"
 
 
 def test_the_default_port_is_that_of_the_driver() -> None:

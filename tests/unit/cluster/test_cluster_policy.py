@@ -166,3 +166,10 @@ def test_a_quorum_of_one_beside_other_observers_must_be_meant(quorum: Quorum, re
 )
 def test_a_share_of_the_nodes_is_at_least_two(share: Share, nodes: int, most: int) -> None:
     assert share.of(nodes) == most
+
+
+@pytest.mark.fault(21)
+@pytest.mark.parametrize(("nodes", "limit"), [(1, 1), (2, 1), (3, 2), (4, 2), (9, 2), (10, 2), (15, 3)])
+def test_a_share_of_the_nodes_is_two_at_least_and_never_all(nodes: int, limit: int) -> None:
+    assert Share(20, percent=True).of(nodes) == limit
+    assert Share(100, percent=True).of(nodes) == max(1, nodes - 1)

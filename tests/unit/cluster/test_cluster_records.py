@@ -82,7 +82,7 @@ def reads_or_refuses(read: Callable[[bytes], Any], raw: bytes, *, must_refuse: b
 
 
 @pytest.mark.fault(28)
-@pytest.mark.parametrize("version", [None, 0, 3, "1", True, 1.0, -1])
+@pytest.mark.parametrize("version", [None, 0, 4, "1", True, 1.0, -1])
 def test_a_record_of_another_version_is_refused(version: Any) -> None:
     for record, legal in ((RuntimeConfig, LEGAL[0]), (Incident, LEGAL[-1])):
         value = json.loads(legal)
@@ -115,6 +115,23 @@ def test_a_bmcs_receipt_stays_valid_and_an_operators_word_ends() -> None:
     word = Receipt(ReceiptMethod.OPERATOR, "ann", NOW, until=NOW + timedelta(hours=1))
     assert word.valid(NOW + timedelta(minutes=59))
     assert not word.valid(NOW + timedelta(hours=1))
+
+
+def test_a_receipt_says_how_it_was_proved_and_one_of_an_older_release_is_read() -> None:
+    proved = Receipt(ReceiptMethod.BMC, "ha-1", NOW, answer="off already", proof="long", off_s=16.2)
+    value = replace(Incident.from_kv(LEGAL[-1]), receipt=proved).to_values()
+    assert Incident.from_kv(json.dumps(value).encode()).receipt == proved
+    for name in ("answer", "proof", "off_s"):
+        del value["receipt"][name]
+    assert Incident.from_kv(json.dumps(value).encode()).receipt == Receipt(ReceiptMethod.BMC, "ha-1", NOW)
+
+
+@pytest.mark.parametrize("off_s", [True, "16", -1, float("nan")])
+def test_seconds_that_are_none_make_a_record_that_cannot_be_read(off_s: object) -> None:
+    value = json.loads(LEGAL[-1])
+    value["receipt"]["off_s"] = off_s
+    with pytest.raises(BadValue):
+        Incident.from_kv(json.dumps(value).encode())
 
 
 def test_a_receipt_by_an_unknown_method_is_no_proof() -> None:

@@ -10,10 +10,10 @@ import pytest
 from kit.fakes.kv_entries import NOW, an_entry, compute_keys, ha_keys
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState
-from nova_ha.cluster.node import Pause, RuntimeConfig
+from nova_ha.cluster.node import Pause
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, INCIDENTS_OPEN, PAUSED
-from nova_ha.cluster.view import ClusterView, read_view
+from nova_ha.cluster.view import ClusterView, read_view, with_left_behind
 from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Entry
 
@@ -65,11 +65,18 @@ def test_rubbish_in_one_node_takes_only_that_node_out() -> None:
     ("what", "one", "other"),
     [
         ("BMC address", {"config__bmc__ip": "10.9.9.9"}, {"config__bmc__ip": "10.9.9.9"}),
+        ("BMC address", {"config__bmc__ip": "fd00::7"}, {"config__bmc__ip": "fd00:0::0007"}),
+        ("BMC address", {"config__bmc__ip": "bmc-7.example"}, {"config__bmc__ip": "BMC-7.example."}),
         ("BMC identity", {"config__bmc__identity": "4C4C-AB"}, {"config__bmc__identity": "4c4c-ab"}),
         (
+            "BMC identity",
+            {"config__bmc__identity": "005CB4E7-0989-EB11-8000-7CC255106AFE"},
+            {"config__bmc__identity": "e7b45c00-8909-11eb-8000-7cc255106afe"},
+        ),
+        (
             "Nova host",
-            {"internal__runtime_config": RuntimeConfig("n").to_kv()},
-            {"internal__runtime_config": RuntimeConfig("N").to_kv()},
+            {"config__nova_host": "n"},
+            {"config__nova_host": "N"},
         ),
     ],
 )
@@ -81,6 +88,12 @@ def test_what_two_nodes_share_takes_both_out_and_names_the_other(
     assert what in str(view.problems["c1"][0])
     assert "c2" in str(view.problems["c1"][0])
     assert "c1" in str(view.problems["c2"][0])
+
+
+@pytest.mark.parametrize("identity", ["none", "Default string", "03000200-0400-0500-0006-000700080009"])
+def test_a_placeholder_is_nobodys_and_takes_nobody_out(identity: str) -> None:
+    shared = {"config__bmc__identity": identity}
+    assert a_view(compute_keys("c1", **shared), compute_keys("c2", **shared)).problems == {}
 
 
 def test_one_bmc_address_with_two_ports_is_two_bmcs() -> None:
@@ -167,3 +180,29 @@ def test_a_folder_key_is_no_node() -> None:
 def test_passwords_are_not_in_the_repr_of_a_view() -> None:
     view = a_view(compute_keys("c1"))
     assert "pass" not in repr(replace(view, problems={})).replace("password", "")
+
+
+class CountedReads(KeysInMemory):
+    """Counts the single keys that are read."""
+
+    gets = 0
+
+    def get(self, key: str) -> Entry | None:
+        self.gets += 1
+        return super().get(key)
+
+
+def test_a_view_reads_no_more_single_keys_for_more_recovered_nodes() -> None:
+    def gets(recovered: int) -> tuple[int, int]:
+        names = [f"c{number}" for number in range(recovered)]
+        nodes = [
+            entry for name in names for entry in compute_keys(name, status__failed="True", status__recovered="True")
+        ]
+        past = [an_entry(f"{INCIDENTS_CLOSED}{name}/{to_stamp(NOW)}", INCIDENT.to_kv()) for name in names]
+        store = CountedReads([*nodes, *past])
+        view = read_view(store)
+        of_the_view = store.gets
+        with_left_behind(store, view)
+        return of_the_view, store.gets - of_the_view
+
+    assert gets(200) == (gets(0)[0], 200)

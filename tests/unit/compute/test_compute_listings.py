@@ -88,3 +88,10 @@ def test_one_of_the_host_that_it_is_about_is_an_error() -> None:
         nova.services("c7")
     with pytest.raises(NovaError, match="the service of c7: its cell's database is away"):
         nova.service("c7")
+
+
+def test_evacuations_of_a_host_whose_cell_is_away_are_an_error_and_no_empty_list() -> None:
+    answers = Answers([[]], services=[{**AWAY[0], "host": "c1"}])
+    with pytest.raises(NovaError, match="its cell's database is away"):
+        a_nova(answers).evacuations("c1")
+    assert answers.asked == 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from nova_ha.compute import MigrationStatus, ServiceReading, VMState, records
+from nova_ha.compute import ServiceReading, records
+from nova_ha.compute.states import MigrationStatus, RootDisk, VMState
 from nova_ha.errors import NovaError
 
 SERVICE = {
@@ -83,6 +84,52 @@ def test_a_server_from_a_volume_and_without_a_host_is_read() -> None:
     assert (server.image_id, server.host) == ("", "")
 
 
+VOLUME = {"os-extended-volumes:volumes_attached": [{"id": "v1"}]}
+
+
+@pytest.mark.fault(51)
+@pytest.mark.parametrize(
+    ("fields", "where"),
+    [
+        ({"image": "", **VOLUME}, RootDisk.VOLUME),
+        ({**VOLUME}, RootDisk.HOST),  # a data volume beside a disk from an image
+        ({"image": ""}, RootDisk.HOST),
+        ({"image": "", "os-extended-volumes:volumes_attached": []}, RootDisk.HOST),
+        ({"image": None, **VOLUME}, RootDisk.HOST),
+        ({"image": {}, **VOLUME}, RootDisk.HOST),
+        ({}, RootDisk.HOST),
+    ],
+)
+def test_a_root_disk_is_a_volume_only_where_nova_shows_one(fields: dict[str, Any], where: RootDisk) -> None:
+    assert records.server({**SERVER, **fields}).root_disk is where
+
+
+def test_an_ephemeral_disk_is_read_from_the_flavor_that_the_server_carries() -> None:
+    assert records.server({**SERVER, "flavor": {"original_name": "tiny", "ephemeral": 20}}).ephemeral_gb == 20
+    assert records.server(SERVER).ephemeral_gb == 0
+
+
+@pytest.mark.fault(51)
+@pytest.mark.parametrize(
+    "said",
+    [
+        # As measured with QEMU 7.2 and libvirt 9.0, and as older QEMUs, virtlockd and sanlock say it.
+        {"message": 'libvirtError: internal error: process exited: Failed to get "write" lock'},
+        {"message": "libvirtError", "details": "Is another process using the image [/var/lib/nova/x/disk]?"},
+        {"message": 'Failed to get shared "write" lock'},
+        {"message": "resource busy: Lockspace resource '6d1e' is locked"},
+        {"message": "Failed to acquire lock: error -243"},
+    ],
+)
+def test_that_a_writer_holds_a_disk_is_read_from_its_fault(said: dict[str, str]) -> None:
+    assert records.server({**SERVER, "fault": said}).disk_locked
+
+
+@pytest.mark.parametrize("said", [None, {}, {"message": "No valid host was found", "details": None}])
+def test_another_fault_says_nothing_of_a_writer(said: dict[str, str] | None) -> None:
+    assert not records.server({**SERVER, "fault": said}).disk_locked
+
+
 @pytest.mark.parametrize("field", ["OS-EXT-SRV-ATTR:host", "OS-EXT-STS:vm_state"])
 def test_a_server_without_an_administrators_fields_names_the_rights_that_are_missing(field: str) -> None:
     with pytest.raises(NovaError, match=f"lacks {field}: give the user the role admin"):
@@ -112,6 +159,11 @@ def test_the_time_of_an_answer_is_its_date() -> None:
     date = {"Date": "Mon, 23 Nov 2026 01:54:42 GMT"}
 
     assert records.answered_at(date) == datetime(2026, 11, 23, 1, 54, 42, tzinfo=UTC)
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    at = records.answered_at({"Date": "Wed, 05 Jan 2030 10:00:00 -0000"})
+    assert at.utcoffset() == timedelta(0)
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}])

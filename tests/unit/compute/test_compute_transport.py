@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
+import time
 
 import pytest
 import requests
 import urllib3
+from kit.fakes.listening_agent import listening
 from nova_ha.compute import client as connection
 from nova_ha.compute import transport
 from nova_ha.errors import ConfigError
@@ -42,12 +46,14 @@ NEVER = [
     requests.exceptions.ConnectTimeout("3 s"),
     unreached(urllib3.exceptions.NewConnectionError(None, "refused")),  # type: ignore[arg-type]
     unreached(urllib3.exceptions.SSLError(ssl.SSLCertVerificationError("self-signed"))),
+    unreached(urllib3.exceptions.ProxyError("proxy", urllib3.exceptions.ConnectTimeoutError("3 s"))),
 ]
 PERHAPS = [
     requests.exceptions.ReadTimeout("3 s"),
     requests.exceptions.ConnectionError("reset by peer"),
     requests.exceptions.ConnectionError(urllib3.exceptions.ProtocolError("closed")),
     unreached(urllib3.exceptions.SSLError(ssl.SSLEOFError("EOF"))),
+    unreached(urllib3.exceptions.ProxyError("proxy", urllib3.exceptions.ProtocolError("closed"))),
     requests.exceptions.ChunkedEncodingError("cut off"),
 ]
 
@@ -70,6 +76,63 @@ def test_nothing_is_sent_when_the_deadline_of_the_call_has_passed(monkeypatch: p
     with transport.call_within(0.0) as call, pytest.raises(requests.exceptions.ConnectTimeout):
         transport.BoundedAdapter().send(request("POST", "http://127.12.0.9/servers/x/action"))
     assert not call.maybe_done
+
+
+class SlowNames:
+    """A resolver that takes so much of the current call before it finds this machine for whatever name."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.real = socket.getaddrinfo
+        self.takes_s = 0.0
+        monkeypatch.setattr(socket, "getaddrinfo", self)
+
+    def __call__(self, host: object, *arguments: object, **options: object) -> object:
+        time.sleep(self.takes_s)
+        return self.real("127.0.0.1", *arguments, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("through_a_proxy", [False, True])
+def test_a_name_that_is_found_only_after_the_deadline_is_not_sent_anything(
+    monkeypatch: pytest.MonkeyPatch, through_a_proxy: bool
+) -> None:
+    names = SlowNames(monkeypatch)
+    names.takes_s = 0.3
+    with listening(answer=lambda path: (202, {}, b"")) as api, transport.call_within(0.2) as call:
+        port = api.address.rpartition(":")[2]
+        session = transport.requests_session()
+        session.trust_env = False
+        session.proxies = {"http": f"http://proxy.example:{port}"} if through_a_proxy else {}
+        with pytest.raises(requests.exceptions.ConnectionError, match="nothing was sent"):
+            session.post(f"http://nova.example:{port}/servers/x/action", json={"evacuate": {}})
+    assert api.asked == []
+    assert not call.maybe_done
+
+
+def test_what_the_name_took_is_taken_from_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = SlowNames(monkeypatch)
+    names.takes_s = 0.5
+    hurried = threading.Event()
+
+    def never(path: str) -> None:
+        hurried.wait(10)
+
+    with listening(answer=never) as api, transport.call_within(1.0) as call:
+        port = api.address.rpartition(":")[2]
+        with pytest.raises(requests.exceptions.ReadTimeout):
+            transport.requests_session().post(f"http://nova.example:{port}/servers/x/action")
+        assert call.left_s() > -0.2
+        hurried.set()
+    assert call.maybe_done
+
+
+def test_a_call_within_its_time_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    SlowNames(monkeypatch)
+    with listening(answer=lambda path: (202, {}, b"")) as api, transport.call_within(5.0):
+        url = f"http://nova.example:{api.address.rpartition(':')[2]}/servers/x/action"
+        session = transport.requests_session()
+        assert [session.post(url).status_code for _ in range(2)] == [202, 202]
+    assert api.connections == 1
 
 
 @pytest.mark.parametrize(

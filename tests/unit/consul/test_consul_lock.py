@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.clock import FakeClock
 from kit.fakes.store import FakeStore
+from kit.machines.by_hand import unlock
 from nova_ha.consul.lock import HeldLock
 from nova_ha.consul.session import LockLost, Session
-from nova_ha.consul.transaction import Committed, Entry, Rejected, cas, delete, lock, unlock
+from nova_ha.consul.transaction import Committed, Entry, Rejected, cas, delete, lock
 from nova_ha.errors import ConfigError, ConsulError, ExitCode, OutcomeUnknown
 from nova_ha.limits import LOCK_MARGIN_S as MARGIN_S
 

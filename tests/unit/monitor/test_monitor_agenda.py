@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from kit.fakes.observers import some_votes
 from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view, a_waiting_incident, an_approval, an_incident
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.node import Pause
-from nova_ha.cluster.policy import Policy, Share
+from nova_ha.cluster.node import IdentityWord, Pause
+from nova_ha.cluster.policy import Policy, Share, Storage
 from nova_ha.consul.values import Problem
 from nova_ha.monitor.agenda import Item, Urgency, agenda
 from nova_ha.monitor.look import Look, decide
+from nova_ha.power.device import FenceDevice
 
 WELL = [0, 0, 0]
 
@@ -26,6 +28,20 @@ def items(*nodes: Any, votes: dict[str, Any] | None = None, **fields: Any) -> li
 
 def test_nothing_is_on_in_a_healthy_cluster() -> None:
     assert items(a_node("c1"), a_node("c2")) == []
+
+
+def test_a_node_without_a_recorded_identity_is_a_warning_behind_what_waits_today() -> None:
+    """As after an upgrade: it goes on being watched, and the check says at once what it lacks."""
+    bmc = FenceDevice("ipmi", "10.0.0.1", 623, "u", "p")
+    nameless = [a_node("c1", bmc=bmc), a_node("c2", bmc=replace(bmc, identity="Default string"))]
+    fine = a_node("c3", bmc=replace(bmc, identity="CZJ12345"))
+    word = IdentityWord("ann", "all zero", NOW)
+    vouched = a_node("c4", bmc=replace(bmc, identity="none"), identity_word=word)
+    waits = a_node("c5", failed=True, recovered=True)
+    found = items(*nameless, fine, vouched, waits, a_node("c6"), incidents=[a_waiting_incident("c5")])
+    assert [(item.node, item.urgency) for item in found] == [(name, Urgency.WAITS) for name in ("c5", "c1", "c2")]
+    assert "none is recorded. It is not fenced without you: `nova-ha doctor --record`" in found[1].words
+    assert "'Default string' is recorded, a placeholder" in found[2].words
 
 
 def test_a_failed_node_is_due_and_a_recovery_is_to_be_started() -> None:
@@ -90,7 +106,7 @@ def test_a_maintenance_stops_the_start_unless_an_operator_lets_it_pass() -> None
 
 
 def test_a_node_that_a_gate_holds_is_told_with_the_gate() -> None:
-    policy = Policy(monitor_max_failed=Share(2, percent=False))
+    policy = Policy(monitor_max_failed=Share(2, percent=False), recovery_storage=Storage.SHARED)
     fails = {name: [3, 3, 3] for name in ("c1", "c2", "c3")}
     found = items(*(a_node(name) for name in fails), votes=fails, policy=policy)
     assert [item.node for item in found] == ["c1", "c2", "c3"]

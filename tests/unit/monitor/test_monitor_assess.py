@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -13,9 +14,11 @@ from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.node import ComputeNode, Pause
 from nova_ha.cluster.policy import Policy, Quorum, Share
 from nova_ha.cluster.view import ClusterView
+from nova_ha.cluster.witness import Life, Testimony
 from nova_ha.consul.values import Problem
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.gates import gates
+from nova_ha.monitor.look import Look, decide
 from nova_ha.monitor.verdict import Count, Flip, Hold, Keep, Verdict
 from nova_ha.probe.votes import Votes
 
@@ -75,8 +78,29 @@ def test_the_quorum_is_a_majority_of_the_registered_ha_nodes(observers: int, agr
     assert isinstance(verdict, Flip) is flips
 
 
-def test_a_failed_node_is_no_longer_counted() -> None:
-    assert decided(a_node(failed=True, number_fails=3), some_votes({"c1": [0, 0, 0]})) == Keep()
+@pytest.mark.parametrize(
+    ("number_fails", "streaks", "verdict"),
+    [
+        (3, [3, 3, 3], Keep()),
+        # An observer that began anew has not seen it well.
+        (3, [3, 1, 0], Keep()),
+        (3, [3, 0, 0], Count(0)),
+        (0, [2, 1, 0], Count(1)),
+        (2, [3, 3, 3], Count(3)),
+        (3, [None, None, 0], Keep()),
+    ],
+)
+def test_a_failed_node_is_counted_again_once_a_quorum_has_seen_it_well(
+    number_fails: int, streaks: list[int | None], verdict: Keep | Count
+) -> None:
+    node = a_node(failed=True, number_fails=number_fails)
+    assert decided(node, some_votes({"c1": streaks})) == verdict
+
+
+@pytest.mark.fault(57)
+def test_a_failed_node_in_a_maintenance_was_not_seen_well() -> None:
+    node = a_node(failed=True, number_fails=3, maintenance=a_maintenance())
+    assert decided(node, some_votes({"c1": [3, 3, 3]})) == Keep()
 
 
 @pytest.mark.fault(37)
@@ -234,6 +258,52 @@ def test_too_many_nodes_failing_together_hold_each_other(streaks: dict[str, list
     assert closed_gates(verdict) == ([] if flips else [Gate.MAX_FAILED])
 
 
+@pytest.mark.fault(21)
+@pytest.mark.parametrize(
+    ("silent", "hanging", "flips"),
+    [
+        ("c1", "c2 c3 c4", "c1"),
+        ("c1 c2 c3", "c4", ""),
+        ("c1 c2", "c3 c4", "c1 c2"),
+        ("c3", "c1", "c1 c3"),
+        ("c4", "c1 c2", "c4"),
+        ("c1 c2 c3", "c4 c5 c6", ""),
+    ],
+)
+def test_silent_nodes_hold_all_hanging_ones_each_other_and_those_set_failed_all(
+    silent: str, hanging: str, flips: str
+) -> None:
+    names = [f"c{n}" for n in range(1, 7)]
+    failing = {*silent.split(), *hanging.split()}
+    votes = some_votes({name: FAILS if name in failing else WELL for name in names}, hanging=hanging.split())
+    verdicts = decide(Look(0, a_view([a_node(name) for name in names], policy=LIMIT_2), votes, NOW))
+    assert " ".join(name for name, verdict in verdicts.items() if isinstance(verdict, Flip)) == flips
+    held = failing - set(flips.split())
+    assert all(closed_gates(verdicts[name]) == [Gate.MAX_FAILED] for name in held)
+
+
+@pytest.mark.fault(21)
+def test_one_that_an_operator_lets_fail_though_its_agent_has_left_counts_from_then_on() -> None:
+    nodes = [a_node(approval=an_approval(Gate.LEFT, Gate.MAX_FAILED)), a_node("c2"), a_node("c3")]
+    votes = some_votes(dict.fromkeys(("c1", "c2", "c3"), FAILS), left=["c1"])
+    verdicts = decide(Look(0, a_view(nodes, policy=LIMIT_2), votes, NOW))
+    assert isinstance(verdicts["c1"], Flip)
+    assert [closed_gates(verdicts[name]) for name in ("c2", "c3")] == [[Gate.MAX_FAILED]] * 2
+
+
+@pytest.mark.fault(62)
+def test_a_witness_that_holds_one_makes_no_room_for_another() -> None:
+    view = a_view([a_node(), a_node("c2"), a_node("c3")], policy=LIMIT_2)
+    alive = {name: Testimony(Life.ALIVE, 1, NOW) for name in ("c2", "c3")}
+    told = {name: replace(ha, testimonies=alive) for name, ha in view.ha_nodes.items()}
+    votes = some_votes(dict.fromkeys(("c1", "c2", "c3"), FAILS))
+    verdicts = decide(Look(0, replace(view, ha_nodes=told), votes, NOW))
+    assert [closed_gates(verdicts[name]) for name in ("c1", "c2")] == [
+        [Gate.MAX_FAILED],
+        [Gate.NOVA_REPORTS, Gate.MAX_FAILED],
+    ]
+
+
 @pytest.mark.parametrize(
     "others",
     [
@@ -305,7 +375,7 @@ def test_every_gate_is_explained_open_or_closed_with_its_evidence() -> None:
     words = {reading.gate: reading.evidence for reading in readings}
     assert all(evidence and "\n" not in evidence for evidence in words.values())
     assert "ha-1 3x timed out" in words[Gate.NO_QUORUM]
-    assert words[Gate.MAX_FAILED] == "3 compute nodes count, at most 2 may: c1 fails, c2 fails, c3 fails"
+    assert words[Gate.MAX_FAILED] == "3 compute nodes count, at most 2 may: c1 is silent, c2 is silent, c3 is silent"
 
 
 # --- properties ---
@@ -317,26 +387,36 @@ NODES = [f"c{number}" for number in range(6)]
 @given(
     streaks=st.fixed_dictionaries({name: st.lists(STREAK, min_size=3, max_size=3) for name in NODES}),
     failed=st.sets(st.sampled_from(NODES)),
+    hanging=st.sets(st.sampled_from(NODES)),
     approved=st.sets(st.sampled_from(NODES)),
     threshold=st.integers(2, 4),
     limit=st.integers(2, 6),
 )
 def test_a_flip_needs_a_quorum_and_its_place_in_the_storm_limit(
-    streaks: dict[str, list[int | None]], failed: set[str], approved: set[str], threshold: int, limit: int
+    streaks: dict[str, list[int | None]],
+    failed: set[str],
+    hanging: set[str],
+    approved: set[str],
+    threshold: int,
+    limit: int,
 ) -> None:
     policy = Policy(monitor_fail_threshold=threshold, monitor_max_failed=Share(limit, percent=False))
     nodes = [
         a_node(name, failed=name in failed, approval=an_approval(Gate.MAX_FAILED) if name in approved else None)
         for name in NODES
     ]
-    view, votes = a_view(nodes, policy=policy), some_votes(streaks)
-    flips = {name for name in NODES if isinstance(assess(view, votes, name, NOW), Flip)}
-    together = {name for name in NODES if name in failed or sum(1 for s in streaks[name] if s) >= 2}
+    view, votes = a_view(nodes, policy=policy), some_votes(streaks, hanging=hanging)
+    verdicts = decide(Look(0, view, votes, NOW))
+    flips = {name for name in NODES if isinstance(verdicts[name], Flip)}
+    fail_now = {name for name in NODES if sum(1 for s in streaks[name] if s) >= 2} - failed
     for name in flips:
         assert name not in failed
         assert sum(1 for streak in streaks[name] if streak and streak >= threshold) >= 2
-    if flips - approved:
-        assert len(together) <= limit
+    for some, others in ((hanging, set(NODES) - hanging), (set(NODES) - hanging, hanging)):
+        if flips & some - approved:
+            assert len(failed | fail_now & some) <= limit
+            assert len(failed | flips & some) <= limit
+            assert flips & others <= approved or len(failed | flips) <= limit
 
 
 @pytest.mark.fault(5)

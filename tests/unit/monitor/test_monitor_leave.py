@@ -10,7 +10,7 @@ from kit.fakes.cluster import is_failed, register
 from kit.fakes.observers import HA_NODES, a_report, publish
 from kit.fakes.store import FakeStore
 from nova_ha.cluster.schema import LEFT, compute_node
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 from nova_ha.recovery.operator import maintenance
 
 NAMES = ("c1", "c2", "c3", "c4")
@@ -27,10 +27,10 @@ def store() -> FakeStore:
     return store
 
 
-def seen(store: FakeStore, streak: int, left: list[str], alive: tuple[str, ...] = HA_NODES) -> None:
-    """Let all observers see c1 fail so often, and the agent that is asked know these members."""
-    publish(store, {ha: a_report({**dict.fromkeys(NAMES, 0), "c1": streak}) for ha in HA_NODES}, left=left)
-    store.answers["/v1/agent/members"] += [{"Name": name, "Status": 1} for name in alive]
+def seen(store: FakeStore, streak: int, left: list[str], alive: tuple[str, ...] = ()) -> None:
+    """Let all observers see c1 fail so often, and the agent that is asked know who has left."""
+    reports = {ha: a_report({**dict.fromkeys(NAMES, 0), "c1": streak}) for ha in HA_NODES}
+    publish(store, reports, left=left, alive=alive)
 
 
 @pytest.mark.fault(24)
@@ -67,9 +67,10 @@ def test_a_host_that_is_well_again_may_fail_like_any_other(store: FakeStore) -> 
 
 
 def test_a_host_whose_agent_lives_again_may_fail_like_any_other(store: FakeStore) -> None:
-    seen(store, 3, left=[], alive=(*HA_NODES, "c1"))
+    seen(store, 3, left=[], alive=("c1",))
     count_failures(store, FakeClock())
     assert store.value(KEY) is None
+    seen(store, 3, left=[])
     count_failures(store, FakeClock())
     assert is_failed(store, "c1")
 

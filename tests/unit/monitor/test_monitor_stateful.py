@@ -22,7 +22,7 @@ from nova_ha.cluster.node import Pause
 from nova_ha.cluster.schema import CONFIG, PAUSED, closed_incident, compute_node, open_incident
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import ConsulError, OutcomeUnknown
-from nova_ha.monitor.counting import count_failures
+from nova_ha.monitor.writing import count_failures
 
 NODES = [f"c{number}" for number in range(5)]
 LIMIT, THRESHOLD, WINDOW_S = 2, 2, 60

@@ -10,8 +10,9 @@ import pytest
 from kit.fakes.kv_entries import compute_keys
 from nova_ha.cli.commands.node import add
 from nova_ha.cluster.node import ComputeNode
-from nova_ha.power import PowerReading, PowerState
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState
 from nova_ha.power.device import FenceDevice
+from nova_ha.power.diagnosis import Diagnosis, Trouble
 from nova_ha.power.drivers import DRIVERS, FenceDriver, preload
 from nova_ha.power.order import BMCAnswer, BMCTask
 from nova_ha.power.worker import visit
@@ -35,10 +36,14 @@ class LeverLogin:
     def power(self) -> PowerReading:
         return OFF
 
-    def power_off(self) -> None: ...
+    def power_off(self) -> PowerOffAnswer:
+        return PowerOffAnswer.TAKEN
 
     def identity(self) -> str | None:
         return self.identity_of
+
+    def foreseen(self) -> Diagnosis:
+        return Diagnosis(Trouble.NONE)
 
     def close(self) -> None: ...
 
@@ -89,7 +94,9 @@ def test_the_help_of_a_node_has_each_driver_with_its_port_and_its_use_of_tls(dri
 @pytest.mark.parametrize("name", DRIVERS)
 def test_the_file_of_a_row_has_its_login(name: str) -> None:
     login = DRIVERS[name].load()
-    assert all(callable(getattr(login, call)) for call in ("power", "power_off", "identity", "close", "preload"))
+    assert all(
+        callable(getattr(login, call)) for call in ("power", "power_off", "identity", "foreseen", "close", "preload")
+    )
 
 
 def test_a_fence_device_is_named_without_its_password() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
-import http.client
-import io
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from kit.machines.redfish import FakeRedfish, start_fake_redfish
@@ -16,7 +16,9 @@ from nova_ha.power import PowerReading, PowerState
 from nova_ha.power.child import carry_out_in_a_child
 from nova_ha.power.diagnosis import Trouble
 from nova_ha.power.order import BMCAnswer, BMCTask, Order
-from nova_ha.power.redfish_answer import MOST_BYTES, AnswerTooLong, BoundedAnswer
+from nova_ha.power.redfish_answer import MOST_BYTES, AnswerTooLong, body_of
+from urllib3 import PoolManager
+from urllib3.exceptions import ProtocolError
 
 ON = PowerReading(PowerState.ON)
 SPACES = b" " * (MOST_BYTES + 1)
@@ -61,10 +63,23 @@ def test_an_answer_that_drips_ends_by_the_time_limit(bmc: FakeRedfish) -> None:
 
 def read(body: bytes, head: str) -> bytes:
     """Read the answer as it came on a connection."""
-    came = io.BytesIO(f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
-    answer = BoundedAnswer(SimpleNamespace(makefile=lambda mode: came))  # type: ignore[arg-type]
-    answer.begin()
-    return answer.read()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(
+            target=_answer, args=(server, f"HTTP/1.1 200 OK\r\n{head}\r\n\r\n".encode() + body)
+        )
+        answering.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        try:
+            return body_of(PoolManager().request("GET", url, preload_content=False))
+        finally:
+            answering.join(timeout=10)
+
+
+def _answer(server: socket.socket, text: bytes) -> None:
+    connection, _ = server.accept()
+    with connection, contextlib.suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(text)
 
 
 @pytest.mark.parametrize(
@@ -95,5 +110,5 @@ def test_what_is_no_longer_is_read_as_it_is(body: bytes, head: str) -> None:
 
 
 def test_an_answer_that_ends_too_early_is_missed() -> None:
-    with pytest.raises(http.client.IncompleteRead):
+    with pytest.raises(ProtocolError, match="IncompleteRead"):
         read(b"{", "Content-Length: 2")

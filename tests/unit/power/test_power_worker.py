@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from nova_ha.errors import BMCError, ConfigError
-from nova_ha.power import PowerReading, PowerState, reading_of, worker
+from nova_ha.power import PowerOffAnswer, PowerReading, PowerState, reading_of, worker
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.diagnosis import Diagnosis, Trouble
 from nova_ha.power.drivers import log_in
@@ -41,15 +41,19 @@ class FakeSession:
             os.kill(os.getpid(), signal.SIGKILL)
         return ON
 
-    def power_off(self) -> None:
+    def power_off(self) -> PowerOffAnswer:
         self._note("power_off")
         if self.device.host == "refusing":
             raise BMCError("not today")
+        return PowerOffAnswer.OFF_ALREADY if self.device.host == "off" else PowerOffAnswer.TAKEN
 
     def identity(self) -> str | None:
         if self.device.host == "guidless":
             raise ValueError("badly formed")
         return "an-identity"
+
+    def foreseen(self) -> Diagnosis:
+        return Diagnosis(Trouble.NO_RIGHT if self.device.host == "reading" else Trouble.NONE)
 
     def close(self) -> None:
         self._note("close")
@@ -103,6 +107,14 @@ def visit(task: BMCTask, host: str) -> BMCAnswer:
 
 def test_a_look_has_power_and_identity(log: Path) -> None:
     assert visit(BMCTask.LOOK, "a") == BMCAnswer(ON, "an-identity", sent=True)
+
+
+def test_a_look_says_what_a_power_off_would_meet(log: Path) -> None:
+    assert visit(BMCTask.LOOK, "reading") == BMCAnswer(ON, "an-identity", Diagnosis(Trouble.NO_RIGHT), sent=True)
+
+
+def test_a_power_off_has_what_was_answered(log: Path) -> None:
+    assert visit(BMCTask.POWER_OFF, "a").power_off is PowerOffAnswer.TAKEN
 
 
 def test_a_failed_login_says_that_nothing_was_sent(log: Path) -> None:

@@ -18,7 +18,7 @@ from kit.machines.asyncssh_server import AsyncSSHServer, Process
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.errors import HAError
 from nova_ha.probe.reach import SENDS_TOO_MUCH
-from nova_ha.probe.sighting import WELL, Met, Sighting, State
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, State
 from nova_ha.probe.ssh_sweep import host_key, sweep
 
 LOOPBACK = "127.0.0.1"
@@ -140,7 +140,7 @@ def test_a_host_that_sends_more_than_a_login_needs_is_unknown_in_these_words(hos
     with hostile() as config:
         seen = login(config)
     assert seen == SENDS_TOO_MUCH
-    assert (seen.state, seen.met) == (State.UNKNOWN, Met.TOO_MUCH)
+    assert (seen.state, seen.cause) == (State.UNKNOWN, SightCause.TOO_MUCH)
 
 
 @pytest.mark.fault(52)

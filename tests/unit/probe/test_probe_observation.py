@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nova_ha import __version__
 from nova_ha.checks.ssh import credentials
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.schema import compute_node
 from nova_ha.consul.transaction import Entry
-from nova_ha.probe.observation import HUNG, Failing, NoData, Report, Unknown
-from nova_ha.probe.sighting import WELL, Sighting, State, failing, unknown
+from nova_ha.probe.observation import HUNG, TOO_LATE, Failing, NoData, Report, Unknown
+from nova_ha.probe.sighting import WELL, SightCause, Sighting, State, failing, graded, unknown
 from nova_ha.probe.streak import MAX_OUTPUT_BYTES, next_report
 
 BOOT = "boot-1"
@@ -39,6 +40,7 @@ def sweep(
     interval_s: int = 5,
     reasons_count: bool = False,
     keys: Mapping[str, str] | None = None,
+    late: bool = False,
 ) -> Report:
     return next_report(
         previous,
@@ -50,6 +52,7 @@ def sweep(
         fail_threshold=cap,
         reasons_count=reasons_count,
         credentials=KEYS if keys is None else keys,
+        late=late,
     )
 
 
@@ -327,3 +330,37 @@ def login_of(name: str) -> ComputeNode:
     leaves = ("user", "password", "host_key")
     keys = [compute_node(name, f"config/ssh/{leaf}") for leaf in leaves]
     return ComputeNode.from_entries(name, [Entry(key, b"x", 1234567 + place) for place, key in enumerate(keys)])
+
+
+LATE = {"c1": graded(SightCause.NOT_IN_TIME)}
+
+
+def late_sweeps(*late: bool) -> Report:
+    report: Report | NoData = NoData("no output yet")
+    for number, is_late in enumerate(late):
+        report = sweep(report, LATE if is_late else {"c1": WELL}, 100.0 + 5 * number, late=is_late)
+        report = Report.from_output(report.to_output())
+    assert isinstance(report, Report)
+    return report
+
+
+@pytest.mark.fault(54)
+def test_a_second_sweep_in_a_row_that_misses_its_deadline_is_said() -> None:
+    assert TOO_LATE not in late_sweeps(True).to_output()
+    assert TOO_LATE not in late_sweeps(True, False, True).to_output()
+    twice = late_sweeps(True, True)
+    assert twice.to_output().splitlines()[0] == f"UNKNOWN 1 of 1: c1 not reached in time; {TOO_LATE}"
+    assert late_sweeps(True, True, True).late == 2, "it goes on for ever, and writes nothing anew"
+
+
+@pytest.mark.fault(59)
+def test_a_report_says_the_release_and_one_of_an_older_release_is_read_all_the_same() -> None:
+    report = sweep(NoData("no output yet"), {"c1": failing("timed out")}, 100.0)
+    assert report.release == __version__
+    text, record = report.to_output().splitlines()
+    values = json.loads(record)
+    del values["release"]
+    old = Report.from_output(f"{text}\n{json.dumps(values)}\n")
+    assert isinstance(old, Report)
+    assert (old.release, old.nodes) == ("", report.nodes)
+    assert streak(sweep(old, {"c1": failing("timed out")}, 105.0)) == 2, "a streak goes on over an upgrade"

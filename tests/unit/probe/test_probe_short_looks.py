@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from nova_ha.cluster.node import SSHConfig
 from nova_ha.probe import ssh_sweep
-from nova_ha.probe.sighting import Met, Sighting, State, failing
+from nova_ha.probe.sighting import SightCause, Sighting, State, graded
 
 
 @pytest.mark.parametrize(
     ("met", "state"),
     [
-        (failing("refused", Met.REFUSED), State.FAILING),
-        (failing("unreachable", Met.UNREACHABLE), State.FAILING),
-        (failing("no banner", Met.NO_BANNER), State.UNKNOWN),
-        (failing("timed out"), State.UNKNOWN),
+        (graded(SightCause.REFUSED), State.FAILING),
+        (graded(SightCause.UNREACHABLE), State.FAILING),
+        (graded(SightCause.NO_BANNER), State.UNKNOWN),
+        (graded(SightCause.TIMED_OUT), State.UNKNOWN),
     ],
 )
 def test_only_an_answer_is_believed_that_came_before_its_time_was_over(

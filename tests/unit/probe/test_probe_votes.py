@@ -12,6 +12,7 @@ from nova_ha.cluster.node import HANode
 from nova_ha.cluster.schema import HostName
 from nova_ha.cluster.view import ClusterView
 from nova_ha.probe.observation import Failing, NoData, Report, Unknown
+from nova_ha.probe.sighting import Grade, SightCause
 from nova_ha.probe.votes import NodeVotes, Votes, read_votes
 
 
@@ -97,13 +98,17 @@ def test_the_interval_is_the_longest_that_is_reported() -> None:
 
 
 class FakeStore:
-    """Consul as far as votes need it: services by node, and members."""
+    """Consul as far as votes need it: services by node, members, and passing checks."""
 
-    def __init__(self, *entries: Any, members: Any = ()) -> None:
-        self.answers = {"/v1/health/service/nova-ha": list(entries), "/v1/agent/members": list(members)}
+    def __init__(self, *entries: Any, members: Any = (), passing: Any = ()) -> None:
+        self.answers = {
+            "/v1/health/service/nova-ha": list(entries),
+            "/v1/agent/members": list(members),
+            "/v1/health/state/passing": list(passing),
+        }
         self.consistent: list[str] = []
 
-    def fetch(self, path: str, *, consistent: bool = False) -> Any:
+    def fetch(self, path: str, *, consistent: bool = False, params: Any = ()) -> Any:
         if consistent:
             self.consistent.append(path)
         return self.answers[path]
@@ -128,7 +133,7 @@ def read(store: FakeStore, *ha_nodes: str) -> Votes:
 def test_votes_are_read_consistently() -> None:
     store = FakeStore(an_observer("ha-1", c1=2))
     assert read(store, "ha-1").of("c1").streaks == {"ha-1": 2}
-    assert store.consistent == ["/v1/health/service/nova-ha"]
+    assert store.consistent == ["/v1/health/service/nova-ha", "/v1/health/state/passing"]
 
 
 @pytest.mark.fault(4)
@@ -191,6 +196,36 @@ def test_only_members_that_left_on_purpose_have_left() -> None:
     assert read(FakeStore(members=members), "ha-1").left == {"c2"}
 
 
+def test_whose_agent_lives_the_servers_say_by_its_own_check_alone() -> None:
+    passing = [
+        {"Node": "c1", "CheckID": "serfHealth", "Status": "passing"},
+        {"Node": "c2", "CheckID": "nova-ha-ssh", "Status": "passing"},
+        {"Node": "c3", "CheckID": "serfHealth", "Status": "critical"},
+        {},
+        None,
+    ]
+    members = [{"Name": "c4", "Status": 1}]
+    assert read(FakeStore(members=members, passing=passing), "ha-1").alive == {"c1"}
+
+
+@pytest.mark.parametrize(
+    ("causes", "takes", "hangs"),
+    [
+        ([SightCause.PASSWORD_HANGS, SightCause.NO_BANNER, SightCause.TIMED_OUT], True, True),
+        ([SightCause.PASSWORD_HANGS, SightCause.TIMED_OUT, SightCause.TIMED_OUT], False, False),
+        ([SightCause.REFUSED, SightCause.REFUSED, SightCause.REFUSED], False, True),
+        ([SightCause.REFUSED, SightCause.NO_BANNER, SightCause.TIMED_OUT], False, True),
+        ([SightCause.TIMED_OUT, SightCause.UNREACHABLE, SightCause.TIMED_OUT], False, False),
+    ],
+)
+def test_only_a_quorum_whose_connections_were_taken_says_so(
+    causes: list[SightCause], takes: bool, hangs: bool
+) -> None:
+    told = {f"ha-{n}": cause for n, cause in enumerate(causes)}
+    votes = NodeVotes(dict.fromkeys(told, 3), {}, causes=told)
+    assert (votes.takes_connections(2), votes.grade(2) is Grade.HANGS) == (takes, hangs)
+
+
 @pytest.mark.fault(36)
 def test_an_observer_that_sees_no_node_registered_has_no_vote() -> None:
     """As with a token that may not read them: Consul then gives an empty list, and no error."""
@@ -199,3 +234,8 @@ def test_an_observer_that_sees_no_node_registered_has_no_vote() -> None:
     told = read(store, "ha-1", "ha-2", "ha-3").of("c1")
     assert told.streaks == {"ha-1": 3, "ha-2": None, "ha-3": None}
     assert told.reasons["ha-2"] == "no data (it sees no compute node registered)"
+
+
+@pytest.mark.fault(54)
+def test_an_observer_that_says_it_sweeps_once_an_hour_slows_nobody_down() -> None:
+    assert Votes({"ha-1": a_report(5), "ha-2": a_report(3600)}).interval_s == 60

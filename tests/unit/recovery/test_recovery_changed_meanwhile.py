@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from kit.fakes.values import a_waiting_incident
-from kit.fakes.world import World
+from kit.fakes.cluster import vouch_for_bmc
+from kit.fakes.values import a_waiting_incident, started_key
+from kit.fakes.world import BMCS, World
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState
+from nova_ha.cluster.node import IdentityWord, RuntimeConfig
+from nova_ha.cluster.registry import NodeSettings, set_compute_node
 from nova_ha.cluster.schema import closed_incident, compute_node, open_incident
 from nova_ha.consul.session import STALLED_AFTER_S
 from nova_ha.consul.transaction import Operation
@@ -56,6 +61,48 @@ def reads_off(world: World, node: str) -> None:
     world.nova.is_off = lambda host: host != node
 
 
+# --- an older release's receipt ---
+
+
+def of_an_older_release(world: World, state: str, **fields: object) -> None:
+    """c1 has an incident with a receipt of two readings, which nothing says more about."""
+    now, last = to_stamp(world.clock.now()), world.nova.hosts["c1"].updated_at
+    off = [now, "off", ""]
+    receipt = {"method": "bmc", "by": "ha-3", "at": now, "address": "127.0.0.1:623", "readings": [off, off]}
+    seen = {"nova_host": "c1", "service_id": "id-c1", "service_seen": to_stamp(last) if last else None}
+    incident = {"version": 2, "node": "c1", "started": now, "state": state, "driver": "ha-3", "session": "gone"}
+    world.store.put(open_incident("c1"), json.dumps({**incident, **seen, "receipt": receipt, **fields}))
+    world.store.put(compute_node("c1", "status/recovered"), "True")
+
+
+@pytest.mark.fault(45)
+@pytest.mark.parametrize(
+    ("state", "fields"),
+    [("fenced", {}), ("needs-operator", {"before": "fenced", "gate": "nova-fails", "reason": "?"})],
+)
+def test_a_host_that_an_older_release_has_fenced_is_fenced_anew(
+    world: World, state: str, fields: dict[str, object]
+) -> None:
+    world.bmcs["c1"].state = PowerState.OFF
+    world.nova.power_lost("c1")
+    of_an_older_release(world, state, **fields)
+    world.recover()
+    assert world.bmcs["c1"].commands == [PowerState.OFF]
+    assert [incident.receipt and incident.receipt.proof for incident in world.closed("c1")] == ["long"]
+
+
+@pytest.mark.fault(46)
+@pytest.mark.parametrize("state", ["fenced", "forced-down"])
+def test_what_an_older_release_has_let_pass_lets_no_server_go(world: World, state: str) -> None:
+    """It knew no gate for a BMC without identity: its receipt says nothing of whose BMC it was."""
+    world.store.drop(compute_node("c1", "config/bmc/identity"))
+    world.bmcs["c1"].state = PowerState.OFF
+    of_an_older_release(world, state)
+    world.recover()
+    assert gate(world) is (Gate.NO_IDENTITY if state == "fenced" else Gate.POWER_UNKNOWN)
+    assert [call for call in world.nova.calls if call[0] == "evacuate"] == []
+
+
 # --- until the power is cut ---
 
 
@@ -73,6 +120,83 @@ def test_a_host_that_answers_again_between_two_attempts_keeps_its_power(world: W
     assert world.bmcs["c1"].commands == []
     assert gate(world) is Gate.ANSWERS
     assert world.leftovers() == []
+
+
+def sent_to_the_bmc_of_another_host(world: World) -> None:
+    """Of c1 the address of c2's BMC is recorded, by an operator's word that there is no identity to compare."""
+    for leaf in ("ip", "user", "password", "identity"):
+        world.store.drop(compute_node("c2", f"config/bmc/{leaf}"))
+    word = IdentityWord("ann", "no GUID", world.clock.now()).to_kv().decode()
+    change(world, bmc_ip=f"{BMCS}2", bmc_identity="none", bmc_identity_word=word)
+
+
+def change(world: World, **settings: str) -> None:
+    set_compute_node(world.store, "c1", NodeSettings(**settings))
+
+
+@pytest.mark.fault(20)
+@pytest.mark.parametrize(
+    "corrected",
+    [
+        {"bmc_ip": f"{BMCS}1"},
+        {"bmc_identity": "guid-c1"},
+        {"bmc_identity": ""},
+        {"bmc_ip": f"{BMCS}1", "bmc_identity": "guid-c1"},
+    ],
+)
+def test_a_bmc_that_an_operator_corrects_between_two_attempts_is_not_cut(
+    world: World, corrected: dict[str, str]
+) -> None:
+    sent_to_the_bmc_of_another_host(world)
+    world.bmcs["c2"].refuses = "not ready"
+    world.bmcs["c2"].readings = [PowerState.UNKNOWN] * 9
+
+    def correct() -> None:
+        world.bmcs["c2"].refuses = ""
+        change(world, **corrected)
+
+    once_written(world, "c1", b"fence attempt 1 of 3 failed", correct)
+    with pytest.raises(TryAgain, match="the keys of its BMC were changed while fencing: it is looked at anew"):
+        world.recover()
+    assert world.leftovers() == []
+    world.recover()
+    assert world.bmcs["c2"].commands == []
+    assert world.bmcs["c2"].state is PowerState.ON
+    right = corrected == {"bmc_ip": f"{BMCS}1", "bmc_identity": "guid-c1"}
+    assert (world.bmcs["c1"].commands != []) is right
+
+
+@pytest.mark.fault(20)
+def test_servers_are_not_sent_on_the_readings_of_a_bmc_that_an_operator_has_corrected(world: World) -> None:
+    """It cut another machine's power; once the address is right, the host reads on."""
+    sent_to_the_bmc_of_another_host(world)
+    once_written(world, "c1", b'"state":"fenced"', lambda: change(world, bmc_ip=f"{BMCS}1", bmc_identity="guid-c1"))
+    with pytest.raises(TryAgain, match="the keys of its BMC were changed while fenced"):
+        world.recover()
+    world.recover()
+    assert gate(world) is Gate.POWERED_ON
+    assert [call for call in world.nova.calls if call[0] == "evacuate"] == []
+
+
+@pytest.mark.fault(46)
+def test_what_one_system_of_a_bmc_has_proved_says_nothing_of_another(world: World) -> None:
+    word = IdentityWord("ann", "no GUID", world.clock.now()).to_kv().decode()
+    change(world, bmc_driver="redfish", bmc_system="A", bmc_identity="none", bmc_identity_word=word)
+    once_written(world, "c1", b'"state":"fenced"', lambda: change(world, bmc_system="B"))
+    with pytest.raises(TryAgain, match="the keys of its BMC were changed while fenced"):
+        world.recover()
+    world.recover()
+    assert gate(world) is Gate.POWER_UNKNOWN
+    assert [call for call in world.nova.calls if call[0] == "evacuate"] == []
+
+
+@pytest.mark.fault(20)
+def test_a_word_about_a_bmc_that_is_taken_back_between_the_look_and_the_claim_lets_nothing_pass(world: World) -> None:
+    sent_to_the_bmc_of_another_host(world)
+    once_written(world, "c1", b'"state":"claimed"', lambda: change(world, bmc_identity=""))
+    world.recover()
+    assert world.bmcs["c2"].commands == []
+    assert gate(world) is Gate.NO_IDENTITY
 
 
 @pytest.mark.fault(32)
@@ -178,8 +302,8 @@ def test_a_host_that_the_storm_limit_stops_does_not_stop_one_that_was_claimed_be
 
 @pytest.mark.fault(20)
 def test_where_nobody_can_tell_whether_it_answers_a_host_does_not_count_as_silent(world: World) -> None:
-    """The BMC is another machine's and its identity was never recorded, and the HA node is too busy to look."""
-    world.store.drop(compute_node("c1", "config/bmc/identity"))
+    """The BMC is another machine's, an operator's word is wrong, and the HA node is too busy to look."""
+    vouch_for_bmc(world.store, "c1")
     reads_off(world, "c1")
     looks: list[Sight] = []
 
@@ -214,7 +338,7 @@ def test_an_incident_that_a_backup_brought_back_ends_over_its_record_in_history(
     def restored() -> None:
         incident = world.incident("c1")
         assert incident is not None
-        world.store.put(closed_incident("c1", incident.started_key), incident.to_kv())
+        world.store.put(closed_incident("c1", started_key(incident)), incident.to_kv())
 
     once_written(world, "c1", b'"evacuating"', restored)
     assert world.recover()["c1"].outcome == "finished"
@@ -277,3 +401,30 @@ def test_an_operator_who_gives_the_service_a_reason_of_his_own_stops_nothing(wor
     assert noted
     assert len(world.closed("c1")) == 1
     assert not world.nova.servers("c1")
+
+
+@pytest.mark.fault(48)
+@pytest.mark.parametrize("moment", [b'"state":"fenced"', b'"state":"forced-down"', b'"state":"evacuating"'])
+def test_a_host_whose_name_in_nova_an_operator_corrects_is_left_alone_from_then_on(
+    world: World, moment: bytes
+) -> None:
+    """c1's word says c4: c4 would be forced down, and its servers started elsewhere while it has power."""
+    world.store.put(compute_node("c1", "config/nova_host"), "c4")
+    world.store.put(compute_node("c1", "internal/runtime_config"), RuntimeConfig("c4").to_kv())
+    world.store.drop("ha_cluster/compute_nodes/c4/")
+    world.nova.add("c4", 3)
+    world.nova.silent.add("c4")
+    world.clock.sleep(30)
+    once_written(world, "c1", moment, lambda: change(world, nova_host="c1"))
+    world.recover()
+    assert [call for call in world.nova.calls if call[0] == "evacuate"] == []
+    assert gate(world) is Gate.RUNTIME_CONFIG
+    incident = world.incident("c1")
+    assert incident is not None
+    assert "config/nova_host is 'c1' now, and 'c4' was taken for it" in incident.reason
+    assert world.recover() == {}
+
+
+def test_a_word_that_says_what_was_taken_for_it_stops_nothing(world: World) -> None:
+    once_written(world, "c1", b'"state":"fenced"', lambda: change(world, nova_host="c1"))
+    assert world.recover()["c1"].outcome == "finished"

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.compute import Migration, MigrationStatus, Server, ServerID, VMState
+from nova_ha.compute import Migration, Server, ServerID
+from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.errors import NovaError
 from nova_ha.recovery.following import UNSEEN_S, Followed, Waiting, follow, newest
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.fakes.findings import QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings, read_once, watched
+from kit.fakes.findings import BMC, NAMELESS, QUESTIONS, RECEIPT, WAITS, WORD, a_service, findings, read_once, watched
 from kit.fakes.values import (
     NOW,
     a_maintenance,
@@ -20,13 +20,14 @@ from kit.fakes.values import (
     an_approval,
     an_incident,
 )
-from nova_ha.cluster.gate import Cause, Gate, Trait
+from nova_ha.cluster.gate import Cause, Closed, Gate, Trait
 from nova_ha.cluster.incident import IncidentState
-from nova_ha.cluster.node import Pause
+from nova_ha.cluster.node import IdentityWord, Pause
 from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.reading import WORDS, GateReading, Judged, Then
 from nova_ha.cluster.view import OpenIncident
+from nova_ha.cluster.witness import Life, Testimony
 from nova_ha.consul.values import Problem
 from nova_ha.monitor.gates import gates
 from nova_ha.power import PowerReading, PowerState
@@ -34,17 +35,18 @@ from nova_ha.probe.observation import Failing, Report
 from nova_ha.probe.votes import NodeVotes, Votes
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
-from nova_ha.recovery.gates import LAST, readings
+from nova_ha.recovery.gates import FIRST, LAST, SIGNS_OF_LIFE, readings
 from nova_ha.recovery.gates import QUESTIONS as ASKED
 from nova_ha.recovery.gates import WAITS as WAITED
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Wait, decide
+from nova_ha.recovery.silence import Heard
 
 G = Gate
 A_NEW_ONE = [
-    *(G.NOT_DUE, G.WITHDRAWN, G.POLICY, G.UNREADABLE, G.PAUSED, G.MAINTENANCE, G.NO_QUORUM, G.NOVA_AWAY),
-    *(G.BMC_UNREACHABLE, G.OWN_HOST, G.NO_TARGET),
-    *(G.ANSWERS, G.RUNTIME_CONFIG, G.DISABLED_BY_OTHER, G.NO_BMC, G.BMC_IDENTITY, G.APPROVAL, G.REPEAT, G.MAX_FAILED),
-    G.NOVA_REPORTS,
+    *(G.NOT_DUE, G.WITHDRAWN, G.POLICY, G.UNREADABLE, G.PAUSED, G.MAINTENANCE, G.OWN_HOST, G.ANSWERS),
+    *(G.NO_QUORUM, G.NOVA_AWAY, G.BMC_UNREACHABLE, G.NO_TARGET),
+    *(G.LEFT, G.RUNTIME_CONFIG, G.DISABLED_BY_OTHER, G.TOO_MANY_SERVERS),
+    *(G.NO_BMC, G.BMC_IDENTITY, G.NO_IDENTITY, G.APPROVAL, G.REPEAT, G.MAX_FAILED, G.NOVA_REPORTS, G.AGENT_ALIVE),
 ]
 ORPHAN = an_incident("c1", IncidentState.EVACUATING, receipt=RECEIPT)
 C1_AND_HA_1 = [a_service("c1"), a_service("ha-1")]
@@ -68,15 +70,18 @@ def test_of_a_host_without_an_incident_everything_is_asked_in_this_order_and_is_
 
 
 def test_of_a_host_that_its_bmc_proved_off_only_what_can_change_is_asked() -> None:
-    never = {G.NO_QUORUM, G.ANSWERS, G.NO_BMC, G.BMC_IDENTITY, G.REPEAT, G.MAX_FAILED, G.NOVA_REPORTS}
-    found = asked(findings(incidents=(ORPHAN,)))
+    never = {
+        *(G.NO_QUORUM, G.ANSWERS, G.LEFT, G.NO_BMC, G.BMC_IDENTITY, G.NO_IDENTITY, G.REPEAT, G.MAX_FAILED),
+        *(G.NOVA_REPORTS, G.AGENT_ALIVE),
+    }
+    found = asked(findings(incidents=(ORPHAN,), agent_alive=True))
     assert not never & set(found)
-    assert found[-1] is G.NOT_SILENT
+    assert G.NOT_SILENT in found
 
 
 def test_of_a_host_that_an_operator_vouched_for_it_is_still_asked_whether_it_lives() -> None:
     found = asked(findings(incidents=(a_waiting_incident("c1", G.BMC_UNREACHABLE, receipt=WORD),)))
-    assert found[-2:] == [G.ANSWERS, G.NOVA_REPORTS]
+    assert {G.NOT_SILENT, G.ANSWERS, G.NOVA_REPORTS, G.AGENT_ALIVE} <= set(found)
     assert G.NO_BMC not in found
 
 
@@ -114,7 +119,8 @@ def test_each_gate_is_asked_once_and_nothing_goes_on_over_one_that_is_not_open(
     assert len({reading.gate for reading in judged}) == len(judged)
     outcome = decide(found, "c1", found.view.incident("c1"))
     assert isinstance(outcome, Go) is all(reading.open for reading in judged)
-    assert isinstance(outcome, LookAgain) is ([r.gate for r in judged if not r.open] == [G.NOVA_REPORTS])
+    not_open = [reading.gate for reading in judged if not reading.open]
+    assert isinstance(outcome, LookAgain) is (not_open[:1] == [G.NOVA_REPORTS])
 
 
 @pytest.mark.parametrize(
@@ -125,6 +131,8 @@ def test_each_gate_is_asked_once_and_nothing_goes_on_over_one_that_is_not_open(
         (G.NOVA_REPORTS, {"services": None}, G.NOVA_AWAY),
         (G.DISABLED_BY_OTHER, {"services": [a_service("ha-1")]}, G.RUNTIME_CONFIG),
         (G.BMC_IDENTITY, {"node": {"bmc": None}}, G.NO_BMC),
+        (G.NO_IDENTITY, {"node": {"bmc": None}}, G.NO_BMC),
+        (G.NO_IDENTITY, {"identity": "guid-of-another"}, G.BMC_IDENTITY),
         (G.MAX_FAILED, {"votes": NodeVotes({"ha-1": 3, "ha-2": None, "ha-3": None}, {})}, G.NO_QUORUM),
     ],
 )
@@ -134,8 +142,63 @@ def test_what_needs_to_know_what_is_not_known_is_not_judged(gate: Gate, given_: 
     assert behind.value in found.evidence
 
 
-def test_a_bmc_that_shows_no_identity_is_left_to_the_fence() -> None:
-    assert decide(findings(identity=None), "c1", None) == Go()
+@pytest.mark.fault(47)
+@pytest.mark.parametrize(
+    "given_", [values for gate, values in WAITS if gate in (G.NO_QUORUM, G.NOVA_AWAY, G.NO_TARGET)]
+)
+def test_that_a_host_lives_is_said_before_anything_is_waited_for(given_: dict[str, Any]) -> None:
+    for sight, waits in ((Sight(Answer.ANSWERS, "login works"), False), (Sight(Answer.SILENT, "timed out"), True)):
+        outcome = decide(findings(**{**given_, "sight": sight}), "c1", None)
+        assert isinstance(outcome, Wait if waits else Ask)
+        assert (outcome.closed.gate is G.ANSWERS) is not waits
+
+
+@pytest.mark.parametrize("gate", Gate)
+def test_a_sign_of_life_is_told_from_what_nobody_can_tell(gate: Gate) -> None:
+    said = {Closed(gate, "", cause).sign_of_life for cause in (None, Cause.STILL_REPORTS, Cause.SEEN_AGAIN)}
+    assert said == {Trait.SIGN_OF_LIFE in gate.traits}
+    for cause in (Cause.CANNOT_TELL, Cause.FAILS_BRIEFLY, Cause.CALLED_UP):
+        assert not Closed(gate, "", cause).sign_of_life
+
+
+def test_a_bmc_that_does_not_answer_is_left_to_the_fence() -> None:
+    assert decide(findings(identity=None, identity_trouble="timed out"), "c1", None) == Go()
+
+
+@pytest.mark.parametrize("given_", [values for gate, values in QUESTIONS if gate is Gate.NO_IDENTITY])
+def test_an_approval_that_lasts_lets_a_bmc_without_identity_pass(given_: dict[str, Any]) -> None:
+    node = given_.get("node", {})
+    lasts, over = an_approval(G.NO_IDENTITY), an_approval(G.NO_IDENTITY, ends_in_s=-1)
+    passed = decide(findings(**{**given_, "node": {**node, "approval": lasts}}), "c1", None)
+    assert isinstance(passed, Go)
+    assert [closed.gate for closed in passed.passed] == [G.NO_IDENTITY]
+    outcome = decide(findings(**{**given_, "node": {**node, "approval": over}}), "c1", None)
+    assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is G.NO_IDENTITY
+
+
+VOUCHED = {"bmc": replace(BMC, identity="none"), "identity_word": IdentityWord("ann", "its board shows none", NOW)}
+
+
+def test_an_operators_standing_word_lets_a_bmc_without_identity_pass() -> None:
+    for shown in (None, "guid-c1"):
+        assert decide(findings(VOUCHED, identity=shown), "c1", None) == Go()
+    [found] = [r for r in read(findings(VOUCHED)) if r.gate is G.NO_IDENTITY]
+    assert found.evidence == "not compared, by ann's word of 2030-01-01: its board shows none"
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {"node": VOUCHED, "identity": "guid-c2"},
+        {"node": {"approval": an_approval(*Gate)}, "identity": "guid-of-another"},
+        {"node": {"approval": an_approval(*Gate), "bmc": NAMELESS}, "identity": "GUID-C3"},
+    ],
+)
+def test_no_word_and_no_approval_lets_the_bmc_of_another_machine_pass(given_: dict[str, Any]) -> None:
+    outcome = decide(findings(**given_), "c1", None)
+    assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is G.BMC_IDENTITY
 
 
 def test_who_lets_a_gate_pass_is_told_and_until_when() -> None:
@@ -193,6 +256,13 @@ def test_an_orphan_that_was_claimed_by_a_permit_is_judged_anew_once_that_has_end
 # --- every gate has its row, its place and its words ---
 
 
+def others_are_back() -> tuple[Heard, ...]:
+    """Nova called all but c1 down when it was first asked."""
+    first, last = watched([a_service("c1"), a_service("ha-1"), a_service("c2")])
+    down = [replace(service, up=service.host == "c1") for service in first.services]
+    return Heard(-1.0, -0.5, down), first, last
+
+
 def several() -> list[GateReading]:
     """Every gate of both parts as open and as closed, for each of its reasons."""
     expired = replace(WORD, until=NOW + timedelta(minutes=5))
@@ -214,11 +284,22 @@ def several() -> list[GateReading]:
         {"incidents": (a_waiting_incident("c1", G.BMC_UNREACHABLE, receipt=WORD),), "services": C1_AND_HA_1[1:]},
         {"view": {"problems": {"c1": (Problem("ha_cluster/compute_nodes/c1/status/failed", "is bad"),)}}},
         {"node": {"maintenance": a_maintenance(-60)}},
+        {"node": VOUCHED},
+        {"agent_alive": True, "sight": Sight(Answer.SILENT, "login hangs", True)},
+        {"reported": frozenset({"c1"})},
+        {
+            "reported": frozenset({"c1"}),
+            "services": C1_AND_HA_1,
+            "heard": watched(C1_AND_HA_1, moved=("c1", "ha-1"), for_s=1),
+        },
+        {"heard": others_are_back()},
+        {"votes": NodeVotes({"ha-1": 1, "ha-2": 1, "ha-3": 1}, {})},
+        {"root_disks": 2},
         *(values for _, values in (*WAITS, *QUESTIONS)),
     ]
     found = [reading for values in cases for reading in read(findings(**values))]
-    by_decide_again = GateReading.of(G.NOVA_REPORTS, False, Cause.STILL_REPORTS)
-    return [*found, by_decide_again, *_monitors()]
+    by_the_fence = GateReading.of(G.PORT_REFUSES, False, said="its BMC reads off", node="c1", me="ha-1")
+    return [*found, by_the_fence, *_monitors()]
 
 
 def _monitors() -> list[GateReading]:
@@ -230,6 +311,13 @@ def _monitors() -> list[GateReading]:
             for incidents in ({}, {"c1": OpenIncident(7, an_incident("c1"))}):
                 view = replace(a_view([c1, *nodes], **values), incidents=incidents)  # type: ignore[arg-type]
                 found += gates(view, Votes(dict.fromkeys(view.ha_nodes, report)), "c1", NOW)
+    for life in Life:
+        seen = Testimony(life, 1, NOW)
+        view = a_view([a_node(), *nodes])
+        told = {name: replace(ha, testimonies={"c1": seen}) for name, ha in view.ha_nodes.items()}
+        found += gates(replace(view, ha_nodes=told), Votes(dict.fromkeys(told, report)), "c1", NOW)
+    ignored = a_view([a_node(), *nodes], policy=Policy(monitor_witness="ignore"))
+    found += gates(ignored, Votes(dict.fromkeys(ignored.ha_nodes, report), alive=frozenset({"c1"})), "c1", NOW)
     return found
 
 
@@ -239,7 +327,9 @@ def test_each_row_says_who_asks_the_gate() -> None:
     assert of_the_look == {gate for gate in Gate if Trait.LAST_LOOK in gate.traits}
     of_the_monitor = {reading.gate for reading in _monitors()}
     assert of_the_monitor == {gate for gate in Gate if Trait.MONITOR in gate.traits}
-    assert len({*WAITED, *ASKED, *LAST}) == len((*WAITED, *ASKED, *LAST))
+    assert len({*FIRST, *SIGNS_OF_LIFE, *WAITED, *ASKED, *LAST}) == len(
+        (*FIRST, *SIGNS_OF_LIFE, *WAITED, *ASKED, *LAST)
+    )
 
 
 def test_there_are_words_for_each_reading_and_no_others() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from kit.fakes.values import a_waiting_incident
+from kit.fakes.values import a_waiting_incident, started_key
 from kit.fakes.world import World
 from nova_ha.clock import to_key, to_stamp
 from nova_ha.cluster.gate import Gate
@@ -22,7 +22,7 @@ from nova_ha.cluster.registry import (
     set_option,
 )
 from nova_ha.cluster.schema import CONFIG, INCIDENTS_CLOSED, closed_incident, compute_node, open_incident
-from nova_ha.cluster.view import read_view
+from nova_ha.cluster.view import read_view, with_left_behind
 from nova_ha.consul.transaction import Operation
 from nova_ha.consul.values import is_key
 from nova_ha.errors import ConfigError
@@ -43,7 +43,7 @@ def world() -> World:
 def as_of_an_older_one(world: World, name: str) -> str:
     """Put the node's last record under the key that it had before; return the key."""
     incident = world.closed(name)[-1]
-    world.store.drop(closed_incident(name, incident.started_key))
+    world.store.drop(closed_incident(name, started_key(incident)))
     key = closed_incident(name, to_stamp(incident.started))
     world.store.put(key, incident.to_kv())
     return key
@@ -134,4 +134,4 @@ def test_servers_that_an_older_one_left_behind_are_counted(world: World) -> None
     key = as_of_an_older_one(world, "c1")
     failed = {name: replace(server, state=ServerState.FAILED) for name, server in incident.servers.items()}
     world.store.put(key, replace(incident, servers=failed).to_kv())
-    assert read_view(world.store).left_behind == {"c1": 2}
+    assert with_left_behind(world.store, read_view(world.store)).left_behind == {"c1": {ServerState.FAILED: 2}}

@@ -14,6 +14,7 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import IncidentState
 from nova_ha.cluster.policy import Policy, Quorum
 from nova_ha.power import PowerReading, PowerState
+from nova_ha.probe.sighting import SightCause, Sign, graded
 from nova_ha.probe.votes import NodeVotes
 from nova_ha.recovery.driver_clients import Answer, Sight
 from nova_ha.recovery.findings import Findings
@@ -107,12 +108,58 @@ def test_an_orphan_without_a_receipt_is_looked_at_like_a_new_one() -> None:
 def test_a_humans_word_that_it_is_off_does_not_hide_that_it_answers() -> None:
     waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE, receipt=WORD)
     assert decided(findings(incidents=(waiting,))) == Go()
-    outcome = decided(findings(incidents=(waiting,), sight=Sight(Answer.ANSWERS, "a banner came")))
+    outcome = decided(findings(incidents=(waiting,), sight=Sight(Answer.ANSWERS, "login works")))
     assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is Gate.ANSWERS
     services = [a_service("c1"), a_service("ha-1")]
     assert isinstance(
         decided(findings(incidents=(waiting,), services=services, heard=read_once(services))), LookAgain
     )
+
+
+@pytest.mark.fault(37)
+@pytest.mark.parametrize("cause", [cause for cause in SightCause if Sign.CONNECTED in cause.signs])
+def test_a_humans_word_that_it_is_off_does_not_hide_that_a_kernel_takes_our_connection(cause: SightCause) -> None:
+    sight = Sight.of(graded(cause))
+    waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE, receipt=WORD)
+    outcome = decided(findings(incidents=(waiting,), sight=sight))
+    assert isinstance(outcome, Ask)
+    assert outcome.closed.gate is (Gate.ANSWERS if sight.answer is Answer.ANSWERS else Gate.NOT_SILENT)
+    assert outcome.closed.sign_of_life
+
+
+@pytest.mark.fault(37)
+def test_against_a_humans_word_the_observers_older_looks_are_waited_out() -> None:
+    waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE, receipt=WORD)
+    hangs = dict.fromkeys(("ha-1", "ha-2"), SightCause.LOGIN_HANGS)
+    outcome = decided(
+        findings(incidents=(waiting,), votes=NodeVotes({"ha-1": 3, "ha-2": 3, "ha-3": 0}, {}, {}, hangs))
+    )
+    assert isinstance(outcome, Wait)
+    assert outcome.closed.gate is Gate.NOT_SILENT
+
+
+@pytest.mark.fault(37)
+def test_a_humans_word_does_not_hide_that_nobody_here_can_tell() -> None:
+    waiting = a_waiting_incident("c1", Gate.BMC_UNREACHABLE, receipt=WORD)
+    outcome = decided(findings(incidents=(waiting,), sight=Sight(Answer.UNKNOWN, "too busy")))
+    assert isinstance(outcome, Wait)
+    assert outcome.closed.gate is Gate.ANSWERS
+
+
+@pytest.mark.fault(23)
+@pytest.mark.parametrize("number_fails", [0, 1, 2, 3])
+@pytest.mark.parametrize("streak", [1, 2, 3])
+def test_a_host_that_was_well_since_it_was_set_failed_must_fail_for_as_long_again(
+    number_fails: int, streak: int
+) -> None:
+    votes = NodeVotes({"ha-1": streak, "ha-2": streak, "ha-3": 0}, {})
+    outcome = decided(findings({"number_fails": number_fails}, votes=votes))
+    if max(streak, number_fails) >= 3:
+        assert outcome == Go()
+    else:
+        assert isinstance(outcome, Wait)
+        assert outcome.closed.gate is Gate.ANSWERS
 
 
 @pytest.mark.fault(2)

@@ -20,7 +20,7 @@ from kit.fakes.trace import TracedNova, TracedWorld
 from kit.fakes.world import Crash
 from nova_ha.cluster.gate import APPROVABLE, Gate
 from nova_ha.cluster.schema import compute_node
-from nova_ha.compute import MigrationStatus
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.consul.transaction import Operation
 from nova_ha.errors import HAError, NovaError, OutcomeUnknown
 from nova_ha.power import PowerState
@@ -260,7 +260,7 @@ class RecoveryUnderFaults(RuleBasedStateMachine):
     def an_operator_takes_a_host_back(self, node: str) -> None:
         nova, clients = TracedNova(self.world, OPERATOR), self.world.clients()
         with contextlib.suppress(HAError):
-            reset(self.world.store, self.world.clock, node, nova, clients.sight, by="ann", patience_s=10)  # type: ignore[arg-type]
+            reset(self.world.store, self.world.clock, node, nova, clients.sight, by="ann", patience_s=40)  # type: ignore[arg-type]
 
     @rule(node=a_node, failed=st.booleans())
     def somebody_edits_failed(self, node: str, failed: bool) -> None:

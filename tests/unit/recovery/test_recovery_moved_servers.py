@@ -10,10 +10,12 @@ from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.schema import compute_node
 from nova_ha.cluster.view import read_view
-from nova_ha.compute import MigrationStatus, Server, ServerID
+from nova_ha.compute import Server, ServerID
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.errors import NovaError
 from nova_ha.power import PowerState
 from nova_ha.recovery import operator
+from nova_ha.recovery.following import UNSEEN_S
 
 
 @pytest.fixture
@@ -162,3 +164,138 @@ def test_a_server_that_came_home_meanwhile_is_asked_for_anew() -> None:
     operator.approve(world.store, world.clock, ["c1"], by="ann")
     world.recover()
     assert world.closed("c1")[-1].servers[server].state is ServerState.EVACUATED
+
+
+def calls_one_gone(world: World, times: int, answer: Server | None) -> str:
+    """Let Nova's answer about one server be this so many times, while it lists it on c1; return the server."""
+    read, first = world.nova.server, sorted(world.nova.inventory)[0]
+    asked: list[ServerID] = []
+
+    def server(wanted: ServerID) -> Server | None:
+        asked.append(wanted)
+        return answer if wanted == first and asked.count(first) <= times else read(wanted)
+
+    world.nova.server = server  # type: ignore[method-assign]
+    return first
+
+
+@pytest.mark.fault(29)
+@pytest.mark.parametrize("gone", ["deleted", "moved"])
+def test_a_server_that_nova_calls_gone_and_lists_on_the_host_is_asked_for_again(world: World, gone: str) -> None:
+    here = world.nova.inventory[sorted(world.nova.inventory)[0]]
+    calls_one_gone(world, 1, None if gone == "deleted" else replace(here, host="c3"))
+    world.recover()
+    [incident] = world.closed("c1")
+    assert {p.state for p in incident.servers.values()} == {ServerState.EVACUATED}
+    assert any("passed over before, but Nova lists it on c1" in step.what for step in incident.steps)
+    assert not world.nova.doubled
+
+
+@pytest.mark.fault(29)
+def test_one_that_stays_a_contradiction_is_named_as_failed_within_the_tries(world: World) -> None:
+    server = calls_one_gone(world, 1000, None)
+    world.recover()
+    [incident] = world.closed("c1")
+    first = incident.servers[server]
+    assert first.state is ServerState.FAILED
+    assert (
+        first.reason == "was deleted meanwhile, but Nova lists it on c1: see where it is, then `nova-ha node retry`"
+    )
+    assert [p.state for p in incident.servers.values()].count(ServerState.EVACUATED) == 6
+
+
+# --- others at work on a server that is still on the host ---
+
+
+def set_completed(world: World) -> None:
+    """The host's nova-compute has started: Nova sets so also what is still at work at its destination."""
+    world.nova.records = [replace(record, status=MigrationStatus.COMPLETED) for record in world.nova.records]
+
+
+def stopped_over_a_long_rebuild() -> tuple[World, str]:
+    """A server takes ten minutes to come up on ha-1; meanwhile c1 is powered on, boots, and is to be fenced again."""
+    world = World()
+    [server] = world.nova.add("c1", 1)
+    world.nova.rebuild_s = 600.0
+    world.hang("c1")
+
+    def powered_on() -> None:
+        if world.nova.rebuilds and not world.closed("c1"):
+            world.bmcs["c1"].state = PowerState.ON
+
+    world.clock.meanwhile.append(powered_on)
+    world.recover()
+    world.clock.meanwhile.remove(powered_on)
+    world.clock.sleep(120)
+    world.nova.guests[server] = set()  # Nova leaves it shut down there
+    set_completed(world)
+    operator.retry(world.store, world.clock, "c1", by="ann")
+    return world, server
+
+
+@pytest.mark.fault(32)
+@pytest.mark.parametrize(("timeout_s", "ends"), [(300, ServerState.FAILED), (3000, ServerState.EVACUATED)])
+def test_a_completed_record_is_followed_while_nova_rebuilds_its_server(timeout_s: int, ends: ServerState) -> None:
+    world, server = stopped_over_a_long_rebuild()
+    world.store.put("ha_cluster/config/recovery/server_timeout", str(timeout_s))
+    world.recover("ha-2")
+    progress = world.closed("c1")[-1].servers[server]
+    assert progress.state is ends
+    assert "see whether it runs on ha-1" in progress.reason or ends is ServerState.EVACUATED
+    world.clock.sleep(700)
+    assert len(world.nova.records) == 1
+    assert not world.nova.doubled
+
+
+def rebuilt_by_hand(world: World, to: str = "") -> str:
+    """Right before the driver looks at a server the first time, somebody else has it rebuilt."""
+    [server] = world.nova.add("c1", 1)
+    world.hang("c1")
+    read, begun = world.nova.server, []
+
+    def server_now(server_id: ServerID) -> Server | None:
+        if not begun:
+            begun.append(server_id)
+            world.nova.inventory[server] = replace(world.nova.inventory[server], task_state="rebuilding")
+            if to:
+                world.nova._evacuate(ServerID(server), to)
+        return read(server_id)
+
+    world.nova.server = server_now  # type: ignore[method-assign]
+    return server
+
+
+@pytest.mark.fault(31)
+def test_a_server_that_somebody_has_just_asked_for_is_not_asked_for_again() -> None:
+    world = World()
+    world.nova.rebuild_s = 20.0
+    server = rebuilt_by_hand(world, to="c3")
+    world.recover()
+    assert world.closed("c1")[-1].servers[server].state is ServerState.EVACUATED
+    assert [record.destination for record in world.nova.records] == ["c3"]
+    assert not world.nova.doubled
+
+
+@pytest.mark.fault(31)
+def test_one_whose_owner_had_it_rebuilt_on_the_dead_host_is_asked_for_after_a_while() -> None:
+    world = World()
+    server = rebuilt_by_hand(world)
+    before = world.clock.monotonic()
+    world.recover()
+    assert world.closed("c1")[-1].servers[server].state is ServerState.EVACUATED
+    assert world.clock.monotonic() - before > UNSEEN_S
+
+
+@pytest.mark.fault(31)
+def test_a_server_that_its_owner_deletes_while_it_waits_its_turn_is_not_evacuated(world: World) -> None:
+    last = sorted(world.nova.inventory)[-1]
+
+    def deleted(call: tuple[str, ...]) -> None:
+        if call[0] == "evacuate":
+            world.nova.inventory[last] = replace(world.nova.inventory[last], task_state="deleting")
+
+    world.nova.before = deleted
+    world.recover()
+    progress = world.closed("c1")[-1].servers[last]
+    assert (progress.state, progress.task_state) == (ServerState.SKIPPED, "deleting")
+    assert ("evacuate", last) not in [call[:2] for call in world.nova.calls]

@@ -11,7 +11,7 @@ from nova_ha.cli.views.plan import server_lines
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.schema import open_incident
 from nova_ha.cluster.view import read_view
-from nova_ha.compute import MigrationStatus, VMState
+from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.errors import NovaError
 from nova_ha.recovery import operator
 from nova_ha.recovery.findings import look

@@ -64,7 +64,12 @@ def test_what_stops_again_for_the_same_reason_is_told_once(tmp_path: Path, monke
     world = World()
     world.nova.add("c1", 2)
     world.hang("c1")
-    world.nova.fail("servers", NovaError("503"), times=1000)
+
+    def once_fenced(call: tuple[str, ...]) -> None:
+        if call[0] == "force_down":
+            world.nova.fail("servers", NovaError("503"), times=1000)
+
+    world.nova.before = once_fenced
     for me in ("ha-1", "ha-2", "ha-1"):
         world.recover(me)
     assert world.incident("c1").gate is Gate.NOVA_FAILS  # type: ignore[union-attr]
@@ -72,3 +77,14 @@ def test_what_stops_again_for_the_same_reason_is_told_once(tmp_path: Path, monke
     world.nova.heal()
     world.recover("ha-2")
     assert (tmp_path / "words").read_text() == "needs-operator c1\nfinished c1\n"
+
+
+def test_the_command_has_the_environment_without_the_secrets_of_consul_and_openstack(tmp_path: Path) -> None:
+    secrets = {"CONSUL_HTTP_TOKEN": "t", "CONSUL_HTTP_AUTH": "u:p", "OS_PASSWORD": "p", "OS_TOKEN": "t"}
+    secrets |= {"OS_APPLICATION_CREDENTIAL_SECRET": "s"}
+    others = {"PAGER_TOKEN": "its own", "OS_AUTH_URL": "http://k", "CONSUL_HTTP_ADDR": "127.0.0.1:8500"}
+    command = a_command(tmp_path, f"env > {tmp_path}/env")
+    assert notify(INCIDENT, "finished", {VARIABLE: command, **secrets, **others})
+    has = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
+    assert others.items() <= has.items()
+    assert not secrets.keys() & has.keys()

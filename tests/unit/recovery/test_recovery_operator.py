@@ -16,13 +16,13 @@ from nova_ha.cluster.node import Approval
 from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.schema import PAUSED, WAKE, compute_node, open_incident
 from nova_ha.cluster.view import read_view
-from nova_ha.compute import VMState
+from nova_ha.compute.states import VMState
 from nova_ha.consul.transaction import Operation, lock
 from nova_ha.consul.values import MAX_OPERATIONS
 from nova_ha.errors import ConfigError, HAError, Refused, TryAgain
 from nova_ha.monitor.assess import assess
-from nova_ha.monitor.counting import count_failures
 from nova_ha.monitor.verdict import Count
+from nova_ha.monitor.writing import count_failures
 from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.operator import (
     approve,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
+from kit.fakes.values import an_incident
 from kit.fakes.world import World
+from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.errors import EvacuationRefused, NovaError
+from nova_ha.compute.states import VMState
+from nova_ha.consul.session import LockLost
+from nova_ha.errors import EvacuationRefused, NovaError, OutcomeUnknown
 from nova_ha.recovery.following import LONGEST_PAUSE_S, Waiting
+from nova_ha.recovery.force_down import FENCED_REASON, disabled_reason
 
 TWICE = EvacuationRefused("Nova: cannot evacuate: it is being rebuilt (HTTP 409)")
 
@@ -93,3 +101,43 @@ def test_no_answer_makes_a_server_wait_for_hours() -> None:
     waiting.pause("server-1", ServerProgress("a", "active", attempts=1), 1000.0, 86400.0)
     assert not waiting.may_be_asked("server-1", 1000.0 + LONGEST_PAUSE_S - 1)
     assert waiting.may_be_asked("server-1", 1000.0 + LONGEST_PAUSE_S)
+
+
+def test_the_reason_in_nova_fits_however_long_the_ha_nodes_name_is() -> None:
+    driver: Any = SimpleNamespace(clients=SimpleNamespace(me="h" * 253), incident=an_incident())
+    reason = disabled_reason(driver)
+    assert len(reason) == 255
+    assert reason.startswith(FENCED_REASON)
+    assert reason.endswith(f", incident {to_stamp(an_incident().started)}")
+
+
+@pytest.mark.fault(10)
+def test_a_driver_that_stood_still_while_nova_reset_a_server_does_not_ask_for_it() -> None:
+    """Another one has taken over by then, or may do so at any moment."""
+    world = World()
+    world.nova.add("c1", 1, VMState.PAUSED)
+    world.hang("c1")
+
+    def stands_still(call: tuple[str, ...]) -> None:
+        if call[0] == "reset_to_error":
+            world.driving.discard("ha-1")
+            world.clock.sleep(60)
+
+    world.nova.before = stands_still
+    with pytest.raises(LockLost):
+        world.recover("ha-1")
+    assert [call[0] for call in world.nova.calls if call[0] in ("reset_to_error", "evacuate")] == ["reset_to_error"]
+    world.nova.before = lambda call: None
+    world.recover("ha-2")
+    assert ended(world) is ServerState.EVACUATED
+
+
+@pytest.mark.fault(29)
+def test_a_server_that_nova_fails_to_reset_is_reset_again_before_it_is_asked_for() -> None:
+    world = World()
+    world.nova.add("c1", 1, VMState.PAUSED)
+    world.hang("c1")
+    world.nova.fail("reset_to_error", OutcomeUnknown("lost"))
+    world.recover()
+    assert ended(world) is ServerState.EVACUATED
+    assert [call[0] for call in world.nova.calls][-3:] == ["reset_to_error", "evacuate", "stop"]

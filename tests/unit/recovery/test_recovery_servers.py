@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import pytest
 from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.compute import Server, ServerID, VMState
+from nova_ha.compute import Server, ServerID
+from nova_ha.compute.states import VMState
 from nova_ha.errors import NovaError
-from nova_ha.recovery.servers import RULES, Action, TagFilter, first_progress, in_order, priority, rule_for
+from nova_ha.recovery.servers import (
+    ACTS_FIRST,
+    RULES,
+    Action,
+    TagFilter,
+    first_progress,
+    in_order,
+    priority,
+    rule_for,
+)
 
 
 def a_server(vm_state: VMState = VMState.ACTIVE, **fields: object) -> Server:
@@ -51,7 +61,7 @@ def test_a_server_whose_delete_waits_on_the_dead_host_is_not_brought_back(task_s
     assert "deleted" in progress.reason
 
 
-@pytest.mark.parametrize("task_state", ["rebooting_hard", "powering-off"])
+@pytest.mark.parametrize("task_state", ["rebooting_hard", "powering-off", *ACTS_FIRST])
 def test_another_task_that_hangs_on_the_dead_host_is_no_hindrance(task_state: str) -> None:
     assert first_progress(a_server(task_state=task_state), any_tag, moved).state is ServerState.PENDING
 

@@ -206,6 +206,102 @@ def test_those_that_nova_called_down_and_that_have_reported_since_are_not_silent
     assert found.others == Others(1, ("c2",))
 
 
+# --- what fell silent long before, and what comes back
+
+
+def watched(until: int, back: Mapping[str, int], dead_at: int = 100, every: int = 1) -> list[Heard]:
+    """Readings from 0 on. Who is in `back` was down from the start, and reports again from that second on."""
+
+    def service(host: str, at: int) -> ComputeService:
+        end = min(at, dead_at) if host == "c1" else at
+        since = back.get(host, -1000)
+        stamp = end // 10 * 10 if end >= since else -600
+        return a_service(host, stamp, up=at - stamp <= 60)
+
+    hosts = ["c1", "c2", "c3", "d0", "d1", "d2", "d3", "d4", "d5"]
+    return [Heard(at, at, [service(host, at) for host in hosts]) for at in range(0, until, every)]
+
+
+NEVER = 10_000
+TWO_DOWN = {"d4": NEVER, "d5": NEVER}
+
+
+def silence_beside(readings: list[Heard]) -> StoodStill:
+    found = silence_of(readings, "c1", ("c1",), 10, ("c2", "c3", "d0", "d1", "d2", "d3", "d4", "d5"))
+    assert found is not None
+    return found
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("dead_at", [0, 100])
+@pytest.mark.parametrize("until", [120, 200])
+def test_two_that_are_down_while_it_reported_may_be_so_for_the_reason_that_keeps_its_reports(
+    until: int, dead_at: int
+) -> None:
+    """An outage may reach one part of the cloud long before another: disable what is stopped on purpose."""
+    seen = [reading for reading in watched(until, TWO_DOWN, dead_at=dead_at) if reading.asked_s > 40]
+    assert silence_beside(seen).quiet == Others(8, ("d4", "d5"))
+
+
+BUS = {"c2": 100, "c3": 104, "d0": 108, "d1": 112, "d2": 116, "d3": 120, "d4": 124, "d5": 128}
+
+
+@pytest.mark.fault(43)
+def test_after_an_outage_of_the_bus_one_that_is_back_last_is_not_called_silent_meanwhile() -> None:
+    """All were down for long; they are back one by one, and c1 would be some seconds after the last."""
+    for until in range(102, 128 + 100):
+        found = silence_beside(watched(until, BUS, dead_at=-600))
+        assert found.others is None or found.quiet is not None, until
+    found = silence_beside(watched(128 + 115, BUS, dead_at=-600))
+    assert found.quiet is None, "by then it is"
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("every", [1, 14])
+def test_so_it_is_after_an_outage_that_was_too_short_for_nova_to_call_anybody_down(every: int) -> None:
+    def paused(reading: Heard) -> Heard:
+        """Nobody is heard from the tenth second to the fiftieth, and c1 never again."""
+        at = reading.asked_s
+        stamps = {"c1": 0.0, **dict.fromkeys(("c2", "c3", "d0", "d1"), 0.0 if at < 50 else at // 10 * 10)}
+        return Heard(at, at, [a_service(host, stamp) for host, stamp in stamps.items()])
+
+    readings = [paused(reading) for reading in watched(70, {}, every=every)]
+    found = silence_of(readings, "c1", ("c1",), 10, ("c2", "c3", "d0", "d1"))
+    assert found is not None
+    assert found.others is not None
+    assert (found.others.silent, len(found.others.late)) == ((), 4)
+    assert found.quiet is not None
+
+
+def test_a_single_one_that_was_restarted_beside_many_delays_nothing() -> None:
+    assert silence_beside(watched(115, {"d0": 103})).quiet is None
+
+
+@pytest.mark.fault(43)
+def test_others_that_report_more_seldom_than_the_policy_says_are_not_late_for_ever() -> None:
+    def at(second: int) -> Heard:
+        stamps = {"c1": 0.0, **{host: (second + n) // 15 * 15.0 for n, host in enumerate(("c2", "c3", "d0", "d1"))}}
+        return Heard(second, second, [a_service(host, stamp) for host, stamp in stamps.items()])
+
+    for until in range(60, 200):
+        found = silence_of([at(second) for second in range(until)], "c1", ("c1",), 10, ("c2", "c3", "d0", "d1"))
+        assert found is not None
+        assert found.others is None or found.quiet is None or found.quiet.too_quiet, until
+
+
+@pytest.mark.parametrize(("back", "delays"), [(("c2",), False), (("c2", "c3"), True)])
+def test_in_a_small_cloud_one_that_is_back_delays_nothing_and_two_do(back: tuple[str, ...], delays: bool) -> None:
+    def at(second: int) -> Heard:
+        stamps = {"c1": 0.0, **dict.fromkeys(("c2", "c3", "d0"), second // 10 * 10.0)}
+        if second < 50:
+            stamps |= dict.fromkeys(back, 0.0)
+        return Heard(second, second, [a_service(host, stamp) for host, stamp in stamps.items()])
+
+    found = silence_of([at(second) for second in range(71)], "c1", ("c1",), 10, ("c2", "c3", "d0"))
+    assert found is not None
+    assert (found.quiet is not None) is delays
+
+
 @pytest.mark.parametrize("after", [{"c1": 0}, {"c1": 0, "c2": 0}])
 def test_another_that_is_gone_has_not_been_heard(after: dict[str, float]) -> None:
     assert judged(heard(100, {"c1": 0, "c2": 0}), heard(115, after)).others == Others(1, ("c2",))

@@ -224,6 +224,7 @@ def test_a_silent_one_among_five_others_is_no_reason_to_wait() -> None:
 
 def test_hosts_that_died_with_it_do_not_count_against_it() -> None:
     world = a_world(2, 2)
+    world.store.put("ha_cluster/config/monitor/max_failed", "2")
     world.clock.sleep(30)
     world.hang("c1", "c2")
     world.recover()

@@ -121,7 +121,7 @@ def test_a_bmc_that_answers_and_refuses_is_not_tried_for_ever(world: World) -> N
 
 @pytest.mark.fault(1)
 def test_a_bmc_that_refuses_because_the_host_is_off_already_is_enough(world: World) -> None:
-    world.bmcs["c1"].refuses = "it is off"
+    world.bmcs["c1"].refuses_off = True
     world.bmcs["c1"].state = PowerState.OFF
     world.nova.power_lost("c1")
     world.recover()
@@ -299,6 +299,7 @@ def test_an_incident_that_began_by_a_clock_a_year_ahead_closes_no_gate_until_tha
     for name in ("c1", "c2"):
         world.store.put(compute_node(name, "status/failed"), "False")
         world.store.put(compute_node(name, "status/recovered"), "False")
+        world.revive(name)
     world.hang("c3")
     assert world.recover()["c3"].outcome == "finished"
 

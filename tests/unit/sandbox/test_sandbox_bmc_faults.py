@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
-from nova_ha.sandbox.bmc_server import BAD_STATE, BMCFault, BMCPlan, PowerControl
+from nova_ha.power.identity import Match, compared
+from nova_ha.sandbox import bmc_server
+from nova_ha.sandbox.bmc_server import BAD_STATE, INITIALIZING, BMCFault, BMCPlan, PowerControl
 from nova_ha.sandbox.chassis import Chassis, HostPlan
+
+IDENTITY = "005cb4e7-0989-eb11-8000-7cc255106afe"
 
 
 class Rack:
@@ -20,7 +25,7 @@ class Rack:
         self.fault = folder / "fault"
         self.log = folder / "log"
         chassis, log, fault = str(folder / "host"), str(self.log), str(self.fault)
-        self.bmc = PowerControl(BMCPlan("127.0.0.1", 6230, "user", "secret", "identity", chassis, log, fault))
+        self.bmc = PowerControl(BMCPlan("127.0.0.1", 6230, "user", "secret", IDENTITY, chassis, log, fault))
 
     def with_fault(self, fault: BMCFault) -> Rack:
         self.fault.write_text(fault.value)
@@ -56,6 +61,46 @@ def test_a_bmc_that_sticks_says_ok_and_leaves_the_power_on(rack: Rack) -> None:
 def test_a_bmc_that_refuses_says_so(rack: Rack) -> None:
     assert rack.with_fault(BMCFault.REFUSES).bmc.off() == BAD_STATE
     assert rack.chassis.has_power
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown", "known_as"),
+    [
+        (BMCFault.NONE, IDENTITY, Match.EQUAL),
+        (BMCFault.TURNED, "e7b45c00-8909-11eb-8000-7cc255106afe", Match.EQUAL),
+        (BMCFault.PLACEHOLDER, "03000200-0400-0500-0006-000700080009", Match.NOTHING_TO_COMPARE),
+        (BMCFault.NAMELESS, None, Match.NOTHING_TO_COMPARE),
+    ],
+)
+def test_a_bmc_shows_its_identity_as_bmcs_do(rack: Rack, fault: BMCFault, shown: str | None, known_as: Match) -> None:
+    found = rack.with_fault(fault).bmc.identity()
+    assert (found and str(found)) == shown
+    assert compared(IDENTITY, shown) is known_as
+    assert rack.bmc.off() == 0
+    assert not rack.chassis.has_power
+
+
+def test_a_watchdog_cycles_the_host_once_as_the_first_command_comes(
+    rack: Rack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept, back = threading.Event(), threading.Event()
+    monkeypatch.setattr(bmc_server.time, "sleep", lambda seconds: slept.wait(20))
+    returns = Chassis.stay_in_firmware
+    monkeypatch.setattr(Chassis, "stay_in_firmware", lambda chassis: (returns(chassis), back.set()))
+    bmc = rack.with_fault(BMCFault.CYCLES).bmc
+    assert bmc.off() == bmc.off() == BAD_STATE
+    assert bmc.state() == "off"
+    slept.set()
+    assert back.wait(20)
+    assert bmc.state() == "on"
+    assert (bmc.off(), bmc.state()) == (0, "off")
+
+
+def test_a_bmc_that_restarts_refuses_and_reads_off(rack: Rack) -> None:
+    bmc = rack.with_fault(BMCFault.RESTARTS).bmc
+    assert (bmc.off(), bmc.state()) == (INITIALIZING, "off")
+    assert rack.chassis.has_power
+    assert rack.with_fault(BMCFault.NONE).bmc.state() == "on"
 
 
 def test_every_command_is_in_the_log(rack: Rack) -> None:

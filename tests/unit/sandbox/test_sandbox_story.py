@@ -84,12 +84,18 @@ def test_a_gate_that_holds_the_flip_is_told() -> None:
     assert told(a_snapshot(), now) == [(Kind.REFUSED, "not flipped, max-failed: 4 fail")]
 
 
+def test_that_nobody_claims_it_is_told_with_the_gate() -> None:
+    now = a_snapshot(waits_at={"nova-away"})
+    assert told(a_snapshot(), now) == [(Kind.REFUSED, "not claimed, nova-away")]
+
+
 @pytest.mark.parametrize(
     ("snapshot", "words"),
     [
         (a_snapshot(), "not failed"),
         (a_snapshot(held=Closed(Gate.MAX_FAILED, "")), "not failed, max-failed"),
         (a_snapshot(node=a_node(failed=True)), "failed, and nobody works on it"),
+        (a_snapshot(node=a_node(failed=True), waits_at={"nova-away"}), "waits, nova-away"),
         (a_snapshot(node=a_node(failed=True), incident=an_incident()), "fencing"),
         (
             a_snapshot(node=a_node(failed=True), incident=a_waiting_incident(gate=Gate.NOT_OFF)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from soak.draw import draw, rounds
@@ -96,6 +97,14 @@ def test_a_bmc_lies_only_about_a_host_that_can_be_woken() -> None:
                 assert strike.when is Moment.BEFORE
 
 
+def test_a_host_that_lives_is_none_of_those_that_fail_and_nothing_else_ails_it() -> None:
+    for drawn in MANY:
+        for strike in of_area(drawn, Area.LIVING):
+            assert strike.victim not in drawn.failing
+            assert [other for other in drawn.strikes if other.victim == strike.victim] == [strike]
+            assert not strike.lasts_s, "what came of it is judged when the round is mended"
+
+
 def test_one_host_has_at_most_one_fault_of_its_bmc() -> None:
     for drawn in MANY:
         for host in drawn.failing:
@@ -109,6 +118,10 @@ RETURNS = Strike(Kind.HOST_RETURNS, HOSTS[0], Moment.EVACUATING)
 VOUCHED = Strike(Kind.CONFIRMED_OFF, HOSTS[0], Moment.SETTLED)
 LIES = Strike(Kind.BMC_LIES, HOSTS[0], Moment.BEFORE)
 AWAY = Strike(Kind.BMC_AWAY, HOSTS[0], Moment.BEFORE)
+CYCLES = Strike(Kind.BMC_CYCLES, HOSTS[0], Moment.BEFORE)
+DEAD_SSHD = Strike(Kind.SSHD_DEAD, HOSTS[0], Moment.WITH, target=HOSTS[1])
+AWAY_IT_GOES = Strike(Kind.MIGRATING_AWAY, HOSTS[0], Moment.BEFORE)
+DISKS_LOCAL = Strike(Kind.DISKS_LOCAL, HOSTS[0], Moment.BEFORE)
 LEADER = Strike(Kind.LEADER_KILLED, HOSTS[0], Moment.WITH, lasts_s=5)
 AGENT = Strike(Kind.AGENT_KILLED, HOSTS[0], Moment.WITH, lasts_s=5, target="ha-1")
 
@@ -126,6 +139,12 @@ AGENT = Strike(Kind.AGENT_KILLED, HOSTS[0], Moment.WITH, lasts_s=5, target="ha-1
         (LIES, [HANGS, AWAY]),
         (LIES, [HANGS, RETURNS]),
         (AWAY, [DARK]),
+        (CYCLES, [OFF]),
+        (DEAD_SSHD, [replace(HANGS, host=HOSTS[1])]),
+        (replace(AWAY, host=HOSTS[1]), [replace(HANGS, host=HOSTS[1]), DEAD_SSHD]),
+        (AWAY_IT_GOES, [HANGS, RETURNS]),
+        (RETURNS, [HANGS, AWAY_IT_GOES]),
+        (AWAY_IT_GOES, [HANGS, DISKS_LOCAL]),
     ],
     ids=str,
 )
@@ -135,7 +154,18 @@ def test_what_the_cloud_could_not_go_on_from_may_not_stand_together(strike: Stri
 
 @pytest.mark.parametrize(
     ("strike", "others"),
-    [(AGENT, [HANGS]), (VOUCHED, [OFF]), (VOUCHED, [DARK]), (RETURNS, [HANGS]), (LIES, [HANGS]), (AWAY, [OFF])],
+    [
+        (CYCLES, [HANGS]),
+        (DEAD_SSHD, [HANGS]),
+        (AWAY_IT_GOES, [HANGS, CYCLES]),
+        (DISKS_LOCAL, [DARK]),
+        (AGENT, [HANGS]),
+        (VOUCHED, [OFF]),
+        (VOUCHED, [DARK]),
+        (RETURNS, [HANGS]),
+        (LIES, [HANGS]),
+        (AWAY, [OFF]),
+    ],
     ids=str,
 )
 def test_all_else_may(strike: Strike, others: list[Strike]) -> None:

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import pytest
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerProgress, ServerState
+from soak.audit import incident_problems, placing_problems
 from soak.explained import explains
 from soak.faults import FAULTS
-from soak.judge import incident_problems, placing_problems
 from soak.kinds import Kind
 from soak.plan import HOSTS, Moment, Round, Strike
 
@@ -59,7 +59,7 @@ def test_no_refusal_is_explained_of_a_host_that_only_hangs_but_that_it_failed_be
 
 def test_a_host_that_is_well_may_only_be_asked_about_because_it_lives_or_had_an_incident_before() -> None:
     asked = [gate for gate in Gate if explained(gate, Kind.BMC_STICKS, failed=False)]
-    assert {gate for gate in asked if not gate.ends_by_itself} == {Gate.ANSWERS, Gate.NOVA_REPORTS, Gate.REPEAT}
+    assert {gate for gate in asked if not gate.ends_by_itself} == {Gate.ANSWERS, Gate.REPEAT}
 
 
 def test_too_many_are_only_refused_where_there_are_too_many() -> None:

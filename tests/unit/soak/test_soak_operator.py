@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 from nova_ha.cluster.gate import APPROVED_BY_DEFAULT, Gate
-from soak.desk import Answer, answer
+from soak.operator import Answer, answer
 
 
 @pytest.mark.parametrize(("gate", "vouches"), list(itertools.product(Gate, (True, False))))

@@ -8,7 +8,7 @@ import click
 
 from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_option
-from nova_ha.cli.output import json_option, print_json, print_table, say
+from nova_ha.cli.output import json_option, note, print_json, print_table, say
 from nova_ha.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -66,17 +66,25 @@ def get(clients: Clients, option: str) -> None:
 @click.option("--default", "to_default", is_flag=True, help="Remove the key, so that the default applies.")
 @pass_clients
 def set_value(clients: Clients, option: str, value: str | None, to_default: bool) -> None:
-    """Set OPTION to VALUE; refused where the policy as a whole would be dangerous.
+    """Set OPTION to VALUE; refused where the policy as a whole would be dangerous, or an HA node is too old for it.
 
     \b
       nova-ha config set monitor/max_failed 3
       nova-ha config set monitor/max_failed --default
     """
-    from nova_ha.cluster.registry import set_option
+    from nova_ha.cli.option_fits import doubtful, unfit
+    from nova_ha.cli.overview import look
+    from nova_ha.cluster.registry import Unacceptable, set_option
 
     if (value is None) != to_default:
         raise click.UsageError("give either a VALUE or --default")
-    set_option(clients.store(), option, value)
+    store = clients.store()
+    seen = look(store, clients.clock.now())
+    if refusal := unfit(seen, option, value):
+        raise Unacceptable(refusal[0], remedy=refusal[1])
+    set_option(store, option, value)
+    if value is not None and (doubt := doubtful(seen, option)):
+        note(f"Note: {doubt}")
     say(f"{option} is {'at its default' if to_default else value}")
 
 

@@ -9,6 +9,7 @@ import click
 from nova_ha.cli.clients import Clients, pass_clients
 from nova_ha.cli.completion import complete_ha_node
 from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
+from nova_ha.cli.node_options import storage_option
 from nova_ha.cli.output import json_option, note, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PLACES = {
     "add": Place(COMMANDS + "ha_node:add", "Register an HA node, or change Nova's name of a registered one."),
+    "set": Place(COMMANDS + "ha_node:set_node", "Change single settings of an HA node."),
     "list": Place(COMMANDS + "ha_node:list_nodes", "List the HA nodes."),
     "show": Place(COMMANDS + "ha_node:show", "Show everything that is known of an HA node."),
     "remove": Place(COMMANDS + "ha_node:remove", "Forget an HA node."),
@@ -40,9 +42,10 @@ node_argument = click.argument("name", metavar="NODE", shell_complete=complete_h
 @click.command("add")
 @click.argument("name", metavar="NODE")
 @click.option("--nova-host", metavar="HOST", help="Nova's name of the host.  [default: the node's name]")
+@storage_option
 @click.option("--reserve", is_flag=True, help="Disable its nova-compute: it is kept free for recoveries.")
 @pass_clients
-def add(clients: Clients, name: str, nova_host: str | None, reserve: bool) -> None:
+def add(clients: Clients, name: str, nova_host: str | None, storage: str | None, reserve: bool) -> None:
     """Register NODE, by the name of its node in Consul; its agent loads consul.d/ha-node.hcl.
 
     With --reserve its nova-compute is disabled with a reason of ours; a recovery enables it again, and no other one.
@@ -56,12 +59,29 @@ def add(clients: Clients, name: str, nova_host: str | None, reserve: bool) -> No
     from nova_ha.cluster.registry import add_ha_node
 
     store = clients.store()
-    is_new = add_ha_node(store, name, nova_host)
+    is_new = add_ha_node(store, name, nova_host, storage)
     say(f"{name} is {'registered' if is_new else 'changed'}")
     for text in _advice(store, name):
         note(f"Note: {text}")
     if reserve:
         say(reserve_host(store, clients.compute(), name))
+
+
+@click.command("set")
+@node_argument
+@click.option("--nova-host", metavar="HOST", help="Nova's name of the host; '' is the node's name.")
+@storage_option
+@pass_clients
+def set_node(clients: Clients, name: str, nova_host: str | None, storage: str | None) -> None:
+    """Change the given settings of NODE; an empty value removes its key, so that the default applies.
+
+    \b
+      nova-ha ha-node set ha-2 --storage local
+    """
+    from nova_ha.cluster.registry import set_ha_node
+
+    set_ha_node(clients.store(), name, nova_host, storage)
+    say(f"{name} is changed")
 
 
 @click.command("list")

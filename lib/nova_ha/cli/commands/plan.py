@@ -40,6 +40,7 @@ def plan(clients: Clients, /, name: str, as_json: bool) -> None:
         say(f"Target: {host}{f' ({room} free)' if room else ''}")
     if values["servers_trouble"]:
         return say(f"Servers: not known: {values['servers_trouble']}")
-    click.echo(f"\nServers: {len(values['servers'])}")
+    ends = ", ".join(f"{count} {action}" for action, count in values["servers_by_end"].items())
+    click.echo(f"\nServers: {len(values['servers'])}{f' ({ends})' if ends else ''}")
     heads = ("name", "id", "is", "would be", "priority", "why")
     return print_table(heads, [[str(cell) for cell in row.values()] for row in values["servers"]])

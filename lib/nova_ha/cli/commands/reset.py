@@ -27,7 +27,7 @@ def reset(clients: Clients, /, name: str, by: str) -> None:
 
     tools = clients.recovery()
     compute = tools.compute()
-    done = take_back(tools.store, tools.clock, name, compute, tools.sight, by=by, progress=note)
+    done = take_back(tools.store, tools.clock, name, compute, tools.sight, by=by, bmc=tools.bmc, progress=note)
     old = f"; the incident of {done.archived} is in the history" if done.archived else ""
     say(f"{name} is watched again{old}")
     if done.left_disabled:

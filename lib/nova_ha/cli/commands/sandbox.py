@@ -11,13 +11,21 @@ from nova_ha.errors import ExitCode
 FAULTS = (
     "host-hangs",
     "host-off",
+    "disk-hang",
+    "sshd-dead",
+    "slow-logins",
+    "nova-silent",
     "bmc-away",
     "bmc-lies",
     "bmc-sticks",
+    "power-cycle",
     "wrong-bmc",
+    "no-identity",
     "handler-killed",
     "all-hosts-silent",
     "nova-errors",
+    "local-disk",
+    "live-migration",
 )
 
 

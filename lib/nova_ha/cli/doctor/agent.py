@@ -16,6 +16,8 @@ from nova_ha.errors import ConsulError
 AREA = "Consul"
 INTERVAL = "check_update_interval"
 SHIPPED = "consul.d/ha-node.hcl"
+# How a file gives an agent its tokens: the second and third are of old.
+TOKENS = ("tokens", "acl_token", "acl_agent_token")
 RESTART = "restart the agent while no recovery runs here (a reload is not enough)"
 UNKNOWN_FILE = (
     f"a file loaded after {SHIPPED} sets it, or that one is not loaded: see what -config-dir and -config-file give "
@@ -50,6 +52,7 @@ def agent_findings(store: Store, look: Overview, find: FindSources = agent_files
     if said.version:
         yield _well(said)
         yield from _reloaded(said, merged)
+        yield from _forgotten_tokens(said, merged)
     else:
         yield warning(
             AREA, "agent", f"it does not tell {', '.join(said.unknown)}", f"compare its files with {SHIPPED}"
@@ -74,6 +77,14 @@ def _reloaded(said: Comparison, merged: Callable[[], Sequence[Source] | None]) -
             f"{last[0].name}, which sets {INTERVAL}, was changed after the agent's start: it may go on with another"
         )
         yield warning(AREA, "agent", what, f"if it was that setting, {RESTART}")
+
+
+def _forgotten_tokens(said: Comparison, merged: Callable[[], Sequence[Source] | None]) -> Iterator[Finding]:
+    """Warn where the agent has its tokens by command, as far as its files can be read: none of them names any."""
+    files = merged() if said.forgets_tokens else None
+    if files is not None and not agent_files.mentions(files, *TOKENS):
+        what = "its tokens were given by command: it forgets them when it is restarted, and registers no checks then"
+        yield warning(AREA, "agent", what, "set acl.enable_token_persistence, or acl.tokens, in its files")
 
 
 def _deviating(said: Comparison) -> frozenset[str]:

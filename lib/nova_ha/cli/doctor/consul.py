@@ -11,6 +11,8 @@ from typing import Any
 from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
 from nova_ha.cli.overview import Overview, observing
 from nova_ha.cli.views.remedies import mending
+from nova_ha.cluster.policy import OPTIONS
+from nova_ha.cluster.release import mixed, unaware
 from nova_ha.cluster.schema import (
     COMPUTE_NODES,
     CONFIG,
@@ -19,11 +21,16 @@ from nova_ha.cluster.schema import (
     INCIDENTS_OPEN,
     PAUSED,
     RECOVERY_SEMAPHORE,
+    RUNTIME_CONFIG,
     WAKE,
 )
+from nova_ha.cluster.shared_gates import doubted_name, name_mending
+from nova_ha.cluster.storage_word import HOW_TO_SAY, NOT_SHARED, how_to_share, storage_unsaid, unexpected_reports
 from nova_ha.consul.store import Store
 from nova_ha.consul.trouble import reading
 from nova_ha.errors import ConsulError, NotAllowed
+from nova_ha.limits import LONGEST_INTERVAL_S, SHORTEST_INTERVAL_S, streak_problem
+from nova_ha.probe.observation import TOO_LATE, Report
 
 AREA = "Consul"
 ASK_RIGHTS = "/v1/internal/acl/authorize"
@@ -72,7 +79,7 @@ def consul_findings(store: Store, look: Overview) -> Iterator[Finding]:
         yield bad(AREA, "agent", f"its node's name cannot be read: {error.message}", error.remedy)
     yield from _rights(store, node)
     yield from _keys(look)
-    yield from _observers(look)
+    yield from observer_findings(store, look)
 
 
 def _servers(store: Store) -> Iterator[Finding]:
@@ -128,17 +135,26 @@ def _keys(look: Overview) -> Iterator[Finding]:
     problems += [view.semaphore_problem] if view.semaphore_problem else []
     for problem in dict.fromkeys(problems):
         yield bad("keys", problem.key, problem.what, mending(problem))
-    if not problems:
+    doubted = [(node, doubt) for node in view.compute_nodes.values() if (doubt := doubted_name(node))]
+    for node, doubt in doubted:
+        if not any(problem.key == node.key(RUNTIME_CONFIG) for problem in node.problems):
+            yield bad("keys", node.name, f"it cannot be recovered: {doubt.evidence}", name_mending(node))
+    if not problems and not doubted:
         yield ok("keys", "all", f"{len(view.compute_nodes)} compute nodes, {len(view.ha_nodes)} HA nodes, the policy")
     if not view.compute_nodes:
         yield bad("keys", COMPUTE_NODES, "no compute node is registered", "`nova-ha node add NAME --bmc-ip IP ...`")
     if not view.ha_nodes:
         yield bad("keys", HA_NODES, "no HA node is registered", "`nova-ha ha-node add NAME`")
+    if unsaid := storage_unsaid(view):
+        yield bad("keys", f"{CONFIG}recovery/storage", unsaid, HOW_TO_SAY)
+    for name in unexpected_reports(view):
+        yield bad("keys", view.compute_nodes[name].key(RUNTIME_CONFIG), NOT_SHARED, how_to_share(name))
     if view.paused:
         yield warning("keys", PAUSED, "nothing acts", "`nova-ha resume`")
 
 
-def _observers(look: Overview) -> Iterator[Finding]:
+def observer_findings(store: Store, look: Overview) -> Iterator[Finding]:
+    """Yield whether each HA node observes, and how, and which releases they run. Raises ConsulError."""
     if look.votes is None:
         yield bad("observers", "all", look.trouble, POLICY_OF)
         return
@@ -146,9 +162,37 @@ def _observers(look: Overview) -> Iterator[Finding]:
     for node in look.view.ha_nodes.values():
         alive, words = observing(look.votes, node)
         yield ok("observers", node.name, words) if alive else bad("observers", node.name, words, start)
+        report = look.votes.reports.get(node.name)
+        if isinstance(report, Report):
+            yield from _sweeping(node.name, report, look.view.policy.monitor_fail_threshold)
     if len(look.view.ha_nodes) == 2:
         two = "of two HA nodes, one that is down leaves no majority"
         yield warning("observers", "all", two, "`nova-ha ha-node add` a third one")
+    yield from _releases(store, look)
+
+
+def _sweeping(name: str, report: Report, fail_threshold: int) -> Iterator[Finding]:
+    """Yield what is wrong with how the observer sweeps."""
+    every_s = report.interval_s
+    if not SHORTEST_INTERVAL_S <= every_s <= LONGEST_INTERVAL_S:
+        range_s = f"from {SHORTEST_INTERVAL_S} to {LONGEST_INTERVAL_S} s"
+        yield bad("observers", name, f"it sweeps every {every_s} s", f"give its check an --interval {range_s}")
+    if problem := streak_problem(every_s, fail_threshold):
+        yield bad("observers", name, problem, "a longer --interval, or `nova-ha config set monitor/fail_threshold`")
+    if report.too_late:
+        yield bad("observers", name, TOO_LATE, "see what keeps it busy, or give its check a longer --interval")
+
+
+def _releases(store: Store, look: Overview) -> Iterator[Finding]:
+    releases = look.votes.releases if look.votes else {}
+    upgrade = "upgrade them all, one after the other"
+    if words := mixed(releases):
+        yield warning("observers", "releases", f"mixed: {words}", upgrade)
+    for option in sorted({key.removeprefix(CONFIG) for key in store.keys(CONFIG)} & {*OPTIONS}):
+        if old := unaware(releases, option):
+            what = f"{', '.join(old)} does nothing while it is set: its release does not know it"
+            until = f"{upgrade}; until then `nova-ha config set {option} --default`"
+            yield bad("keys", CONFIG + option, what, until)
 
 
 def unreadable(store: Store, error: ConsulError) -> Iterator[Finding]:

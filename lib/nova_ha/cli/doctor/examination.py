@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 Examination = Callable[[], Sequence[Finding]]
 
 
-def examine(clients: Clients, *, record: bool, done: Callable[[str], None] = lambda area: None) -> list[Finding]:
-    """Try it all and return the findings by area; `done` is told each area that has ended.
+def examine(
+    clients: Clients, *, record: bool, quick: bool = False, done: Callable[[str], None] = lambda area: None
+) -> list[Finding]:
+    """Try it all, or with `quick` what takes no time, and return the findings by area.
+
+    `done` is told each area that has ended.
 
     Nothing is raised: what cannot be tried is a finding.
     """
@@ -37,11 +41,13 @@ def examine(clients: Clients, *, record: bool, done: Callable[[str], None] = lam
     # Alone: the others import for a second, and the sweep would find this machine too busy to tell.
     logins = _tried("SSH", lambda: _ssh(seen))
     done("SSH")
-    areas: Mapping[str, Examination] = {
+    areas: dict[str, Examination] = {
         "Consul": lambda: [*consul_findings(store, seen), *_agent(store, seen)],
         "BMC": lambda: _bmc(seen, settings, record),
         "Nova": lambda: _nova(clients, seen),
     }
+    if not quick:
+        areas["reports"] = lambda: _reports(clients, seen)
     found = _all_at_once(areas, done)
     return [*logins, *found] + [_recorded(store, name, wanted) for name, wanted in settings.items()]
 
@@ -91,6 +97,12 @@ def _nova(clients: Clients, seen: Overview) -> list[Finding]:
     from nova_ha.cli.doctor.nova import nova_findings
 
     return list(nova_findings(clients.compute(), seen.view))
+
+
+def _reports(clients: Clients, seen: Overview) -> list[Finding]:
+    from nova_ha.cli.doctor.cadence import cadence_findings
+
+    return list(cadence_findings(clients.compute(), seen.view.policy.nova_report_interval, clients.clock))
 
 
 def _recorded(store: Store, name: str, wanted: NodeSettings) -> Finding:

@@ -7,14 +7,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from nova_ha.cli.doctor.finding import Finding, bad, ok, warning
+from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.rivals import namesakes
 from nova_ha.cluster.schema import RESERVE_REASON
+from nova_ha.cluster.shared_gates import name_mending, name_of_another
 from nova_ha.cluster.view import ClusterView
 from nova_ha.compute import Compute, ServiceReading
+from nova_ha.compute.states import RootDisk
 from nova_ha.errors import HAError
+from nova_ha.printable import first_few
+from nova_ha.recovery.storage import REBUILD, Disks
 
 AREA = "Nova"
 AT_ONCE = 8
+NAMES_SHOWN = 5
 LEFT_RECORD = "delete what was left where it was before: `openstack compute service delete`"
+STORAGE_WORDS = (
+    "boot them from volumes; or, where its storage is shared, `nova-ha config set recovery/storage shared`,"
+    " and no `config/storage` key of it or its targets"
+)
 ROLE = "the recovery needs the role admin (os-services, os-migrations, evacuate)"
 
 
@@ -27,8 +38,10 @@ def nova_findings(compute: Compute, view: ClusterView) -> Iterator[Finding]:
             yield bad(AREA, host, f"Nova has {count} records of a nova-compute on it", LEFT_RECORD)
     yield ok(AREA, "services", f"{len(services)} nova-compute services")
     yield _migrations(compute, view)
-    for name, node in sorted(view.compute_nodes.items()):
-        yield from _compute_host(compute, name, node.nova_host, services)
+    for _, node in sorted(view.compute_nodes.items()):
+        yield from _compute_host(compute, node, services)
+    yield from _without_word(view)
+    yield from _left_behind(compute, view)
     needs = _needs(compute, [node.nova_host for node in view.compute_nodes.values() if node.nova_host in services])
     for name, ha in sorted(view.ha_nodes.items()):
         yield _ha_host(compute, name, ha.nova_host, services)
@@ -47,6 +60,28 @@ def _migrations(compute: Compute, view: ClusterView) -> Finding:
     return ok(AREA, "rights", "migrations and servers of all projects can be read")
 
 
+def _left_behind(compute: Compute, view: ClusterView) -> Iterator[Finding]:
+    """Yield for each host how many servers would stay on it, with their root disks, if it died now."""
+    takes = next((ha.nova_host for ha in view.ha_nodes.values() if not ha.local_storage), "")
+    hosts = {name: node.nova_host for name, node in view.compute_nodes.items() if node.nova_host}
+    staying = {name: host for name, host in sorted(hosts.items()) if Disks.of(view, name, takes, {}).stay_behind}
+
+    def counted(host: str) -> tuple[int, int]:
+        try:
+            servers = compute.servers(host)
+        except HAError:
+            return 0, 0
+        return sum(server.root_disk is RootDisk.HOST for server in servers), len(servers)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        counts = dict(zip(staying, pool.map(counted, staying.values()), strict=True))
+    end = "would come back with new disks" if view.policy.recovery_local_disk == REBUILD else "would be left"
+    for name, (on_host, every) in counts.items():
+        if on_host:
+            what = f"{on_host} of its {every} servers have their root disk on it: they {end}"
+            yield warning(AREA, name, what, STORAGE_WORDS)
+
+
 def _unreadable(compute: Compute, host: str) -> str:
     """Return why a host is not in the list of services, where Nova has it and cannot read it."""
     try:
@@ -56,14 +91,16 @@ def _unreadable(compute: Compute, host: str) -> str:
     return ""
 
 
-def _compute_host(
-    compute: Compute, name: str, host: str | None, services: Mapping[str, ServiceReading]
-) -> Iterator[Finding]:
+def _compute_host(compute: Compute, node: ComputeNode, services: Mapping[str, ServiceReading]) -> Iterator[Finding]:
+    name, host = node.name, node.nova_host
     reading = services.get(host or "")
     if host is None:
-        return  # among the keys: runtime_config is missing or cannot be read
+        return  # among the keys: what is said of it is missing, or is not believed
     if reading is None and (why := _unreadable(compute, host)):
         yield bad(AREA, name, f"{why}: it cannot be recovered now", "mend the database of its cell")
+    elif others := namesakes(node, services):
+        what = f"cannot be recovered: {name_of_another(node, others).evidence}"
+        yield bad(AREA, name, what, name_mending(node))
     elif reading is None:
         remedy = f"`nova-ha node set {name} --nova-host HOST`; hosts: {', '.join(sorted(services)[:5])}"
         yield bad(AREA, name, f"Nova knows no nova-compute on {host!r}", remedy)
@@ -74,6 +111,14 @@ def _compute_host(
         )
     elif not reading.service.up:
         yield warning(AREA, name, "nova-compute is down", "start it, see its log")
+
+
+def _without_word(view: ClusterView) -> Iterator[Finding]:
+    """Warn of the nodes that are believed by their own names alone, as before there was the operator's word."""
+    names = [name for name, node in sorted(view.compute_nodes.items()) if node.nova_host and not node.nova_word]
+    if names:
+        what = f"Nova's name is known by their own names alone: {first_few(names, NAMES_SHOWN)}"
+        yield warning(AREA, "compute nodes", what, "`nova-ha node migrate-keys` records it")
 
 
 def _ha_host(compute: Compute, name: str, host: str, services: Mapping[str, ServiceReading]) -> Finding:

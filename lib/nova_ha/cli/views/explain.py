@@ -18,13 +18,13 @@ def explanation(clients: Clients, name: str) -> dict[str, Any]:
     from nova_ha.cluster.duty import duty
     from nova_ha.cluster.reading import permits_of
     from nova_ha.cluster.registry import existing_compute_node
-    from nova_ha.cluster.view import read_view
+    from nova_ha.cluster.view import read_view, with_left_behind
     from nova_ha.monitor.assess import assess
     from nova_ha.monitor.gates import gates
     from nova_ha.probe.votes import read_votes
 
     store, now = clients.store(), clients.clock.now()
-    view = read_view(store)
+    view = with_left_behind(store, read_view(store))
     node = existing_compute_node(view, name)
     votes = read_votes(store, view)
     readings = gates(view, votes, name, now)

@@ -11,6 +11,7 @@ from nova_ha.cli.views.permits import permit_lines
 from nova_ha.clock import to_stamp
 from nova_ha.cluster.incident import Incident, IncidentState, Receipt, ReceiptMethod, ServerState
 from nova_ha.printable import printable
+from nova_ha.recovery.off_proof import OffProof
 
 HEADS = ("started", "compute node", "state", "took", "steps", "servers", "driver")
 
@@ -91,8 +92,17 @@ def _receipt_lines(receipt: Receipt | None) -> Iterator[str]:
         yield f"  identity: {printable(identity)}"
     if receipt.why:
         yield f"  why: {printable(receipt.why)}"
+    if receipt.proof:
+        yield f"  proof: {_proof_words(receipt)}"
     for reading in receipt.readings:
         yield printable(f"  {reading.at:%H:%M:%S} read {reading.state}{f' ({reading.why})' if reading.why else ''}")
+
+
+def _proof_words(receipt: Receipt) -> str:
+    if receipt.proof == OffProof.SHORT.value:
+        return printable(f"on right before the command, which the BMC answered with {receipt.answer!r}")
+    off = f"off for {receipt.off_s:.0f} s without a break"
+    return printable(f"{off}, around a command that the BMC answered with {receipt.answer!r}")
 
 
 def _server_lines(incident: Incident) -> Iterator[str]:

@@ -10,8 +10,9 @@ from datetime import datetime
 from nova_ha.cli.views.remedies import remedy, remedy_in
 from nova_ha.cluster.duty import Duty, Task, duties
 from nova_ha.cluster.gate import Closed, Gate
-from nova_ha.cluster.incident import Incident
+from nova_ha.cluster.incident import Incident, ServerState
 from nova_ha.cluster.node import ComputeNode
+from nova_ha.cluster.shared_gates import doubted_name, name_mending
 from nova_ha.cluster.view import ClusterView
 from nova_ha.monitor.assess import assess
 from nova_ha.monitor.storm import storm
@@ -113,14 +114,20 @@ def _watched(
     if agreed is None:
         what = f"no quorum of {view.quorum}: {words}"
         return Standing(node.name, Condition.UNKNOWN, what, _way_to_see(seen, node.name))
+    if seen.lets_nobody_in(view.quorum):
+        return Standing(node.name, Condition.UNKNOWN, words, _way_to_log_in(node.name))
+    if doubted := doubted_name(node):
+        return Standing(node.name, Condition.WELL, f"not to be recovered: {doubted.closed}", name_mending(node))
     return Standing(node.name, Condition.WELL, words if agreed or seen.reasons else "")
 
 
 def _way_to_see(seen: NodeVotes, node: str) -> str:
     """Return what helps where there is no quorum: the node's own credentials, or the observers."""
-    if NoVote.UNKNOWN in seen.without.values():
-        return f"`nova-ha check ssh {node}` shows it; mend it with `nova-ha node set {node}`"
-    return remedy(Gate.NO_QUORUM, node)
+    return _way_to_log_in(node) if NoVote.UNKNOWN in seen.without.values() else remedy(Gate.NO_QUORUM, node)
+
+
+def _way_to_log_in(node: str) -> str:
+    return f"`nova-ha check ssh {node}` shows it; mend it with `nova-ha node set {node}`"
 
 
 def _with_maintenance(words: str, node: ComputeNode | None, now: datetime) -> str:
@@ -135,8 +142,13 @@ def _maintenance(node: ComputeNode) -> str:
 
 def _way(view: ClusterView, node: str, duty: Duty) -> str:
     """Return what helps a node that has failed and is not waiting for the operator."""
-    if duty is Duty.LEFT_BEHIND:
+    if duty is Duty.LEFT_BEHIND and ServerState.FAILED in view.left_behind.get(node, {}):
         return remedy(Gate.LEFT_BEHIND, node)
+    if duty is Duty.LEFT_BEHIND:
+        # With the host their disks come back too.
+        return (
+            f"`nova-ha node reset {node}` once the host is repaired; or `nova-ha node rebuild-server {node} SERVER`"
+        )
     if CONDITIONS[duty] in (Condition.FAILED, Condition.RECOVERING):
         if view.paused:
             return remedy(Gate.PAUSED, node)

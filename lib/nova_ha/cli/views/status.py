@@ -16,6 +16,7 @@ from nova_ha.cluster.incident import ServerState
 from nova_ha.cluster.node import HANode
 from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.reading import permits_of
+from nova_ha.cluster.release import mixed
 from nova_ha.power import UNFENCEABLE
 
 NODE_HEADS = ("compute node", "state", "since", "what", "what helps")
@@ -72,6 +73,9 @@ def _headlines(look: Overview, found: Sequence[Standing]) -> list[tuple[str, str
         lines.append(("bold red", f"NO RECOVERY {problem}. Nothing is claimed until {mending(problem)}"))
     if look.trouble:
         lines.append(("yellow", f"The observers cannot be read: {look.trouble}"))
+    if releases := mixed(look.votes.releases if look.votes else {}):
+        words = f"MIXED RELEASES {releases}. Each HA node acts by its own rules until all run the same"
+        lines.append(("yellow", words))
     if not look.view.ha_nodes:
         lines.append(("bold red", "No HA node is registered: nobody observes. `nova-ha ha-node add NAME`"))
     lines += _unseen(look)
@@ -121,8 +125,9 @@ def _progress(look: Overview, node: str) -> str:
     if incident is None or not incident.servers:
         return ""
     states = Counter(server.state for server in incident.servers.values())
-    failed = f", {states[ServerState.FAILED]} failed" if states[ServerState.FAILED] else ""
-    return f"{states[ServerState.EVACUATED]} of {len(incident.servers)} servers evacuated{failed}"
+    others = [s for s in (ServerState.REBUILT, ServerState.LEFT, ServerState.FAILED) if states[s]]
+    ended = "".join(f", {states[state]} {state.value}" for state in others)
+    return f"{states[ServerState.EVACUATED]} of {len(incident.servers)} servers evacuated{ended}"
 
 
 def _fence_words(look: Overview, node: str) -> str:
@@ -161,6 +166,7 @@ def as_values(look: Overview) -> dict[str, Any]:
         "policy_problems": [str(problem) for problem in look.view.policy_problems],
         "quorum": look.view.quorum,
         "trouble": look.trouble,
+        "mixed": bool(mixed(look.votes.releases)) if look.votes else None,
         "compute_nodes": [_node_values(look, standing) for standing in board(look).standings],
         "ha_nodes": [ha_values(look, node) for node in look.view.ha_nodes.values()],
     }
@@ -178,6 +184,7 @@ def _node_values(look: Overview, standing: Standing) -> dict[str, Any]:
         "recovered": node.recovered if node else None,
         "number_fails": node.number_fails if node else None,
         "streaks": dict(look.votes.of(standing.node).streaks) if look.votes else None,
+        "grades": look.votes.of(standing.node).grades if look.votes else None,
         "permits": permits_values(_permits(look, standing.node), look.at),
         "cannot_be_fenced": dict((look.unfenceable or {}).get(standing.node, {})),
         "incident": {
@@ -199,6 +206,8 @@ def ha_values(look: Overview, node: HANode) -> dict[str, Any]:
         "nova_host": node.nova_host,
         "observes": alive,
         "words": words,
+        "release": look.votes.releases.get(node.name) if look.votes else None,
+        "storage": "local" if node.local_storage else None,
         "in_use": node.in_use,
         "in_use_for": in_use_words(look, node),
         "problems": [str(problem) for problem in look.view.problems_of(node.name)],

@@ -14,7 +14,7 @@ from nova_ha.clock import to_stamp
 from nova_ha.sandbox.nova.faults import Faults, NovaFault
 from nova_ha.sandbox.nova.http import Refusal, Request, Response, Route, route
 from nova_ha.sandbox.nova.keystone import Identity
-from nova_ha.sandbox.nova.life import report, restart_compute, stop_spawning
+from nova_ha.sandbox.nova.life import report, restart_compute, return_bus, stop_spawning
 from nova_ha.sandbox.nova.state import Cloud, Flavor, Host, Image, Move, SimulatedServer
 from nova_ha.sandbox.nova.views import service
 
@@ -40,8 +40,10 @@ class Control:
             route("POST", f"{PREFIX}/flavors", lambda request: self._made(self.add_flavor(**request.body).id)),
             route("POST", f"{PREFIX}/images", lambda request: self._made(self.add_image(**request.body).id)),
             route("POST", f"{PREFIX}/heartbeat", self._doing(self.heartbeat)),
+            route("PUT", f"{PREFIX}/hosts/{{name}}", self._change_host),
             route("POST", f"{PREFIX}/power", self._doing(self.power)),
             route("POST", f"{PREFIX}/compute", self._doing(self.run_compute)),
+            route("POST", f"{PREFIX}/bus", self._doing(self.run_bus)),
             route("GET", f"{PREFIX}/guests", lambda request: Response(200, self.guests())),
             route("POST", f"{PREFIX}/faults", self._add_faults),
             route("DELETE", f"{PREFIX}/faults", self._clear_faults),
@@ -61,9 +63,15 @@ class Control:
 
     # --- building the cloud
 
-    def add_host(self, name: str, inventory: dict[str, int] | None = None, reports_itself: bool = True) -> Host:
+    def add_host(
+        self,
+        name: str,
+        inventory: dict[str, int] | None = None,
+        reports_itself: bool = True,
+        shares_disks: bool = True,
+    ) -> Host:
         """Add a compute host. With `reports_itself` False it is down until its first heartbeat."""
-        host = Host(name, reports_itself=reports_itself, boot="first")
+        host = Host(name, reports_itself=reports_itself, boot="first", shares_disks=shares_disks)
         host.inventory.update(inventory or {})
         self.cloud.hosts[name] = host
         if reports_itself:
@@ -98,6 +106,12 @@ class Control:
         if server.vm_state in ("active", "stopped", "paused", "rescued", "resized"):
             self.cloud.set_guest(host, server.id, running=server.vm_state != "stopped")
         return server
+
+    def _change_host(self, request: Request, name: str) -> Response:
+        host = self._host(name)
+        for field, value in request.body.items():
+            setattr(host, field, value)
+        return Response(204)
 
     def _change_server(self, request: Request, server_id: str) -> Response:
         if server_id not in self.cloud.servers:
@@ -169,6 +183,13 @@ class Control:
             restart_compute(self.cloud, changed, str(uuid.uuid4()))
         changed.running = running
 
+    def run_bus(self, running: bool) -> None:
+        """Take the message bus away, or give it back. Idempotent."""
+        if not running:
+            self.cloud.bus_away = True
+        elif self.cloud.bus_away:
+            return_bus(self.cloud)
+
     # --- what an auditor asks
 
     def hosts(self) -> dict[str, Any]:
@@ -201,6 +222,7 @@ class Control:
             self.faults.add(NovaFault.from_json(error))
         self.cloud.fail_spawn.update(request.body.get("fail_spawn", []))
         self.cloud.slow_spawn.update(request.body.get("slow_spawn", {}))
+        self.cloud.locked_disks.update(request.body.get("locked_disks", []))
         self.cloud.drops_filters |= bool(request.body.get("drops_filters"))
         if request.body.get("forget_tokens"):
             self.identity.forget_tokens()
@@ -214,4 +236,5 @@ class Control:
         self.faults.clear()
         self.cloud.fail_spawn.clear()
         self.cloud.slow_spawn.clear()
+        self.cloud.locked_disks.clear()
         self.cloud.drops_filters = False

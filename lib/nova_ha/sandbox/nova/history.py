@@ -16,12 +16,13 @@ OPEN = ("accepted", "pre-migrating")
 
 @dataclass(frozen=True)
 class Run:
-    """A guest ran on a host from `began` until `ended`; None: it does."""
+    """A guest ran on a host from `began` until `ended`; None: it does. `disk` is the one that it had there."""
 
     server: str
     host: str
     began: datetime
     ended: datetime | None = None
+    disk: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class History:
         for place in self._running.keys() - running:
             self._ran.append(replace(self._running.pop(place), ended=self._cloud.now()))
         for server, host in running - self._running.keys():
-            self._running[server, host] = Run(server, host, self._cloud.now())
+            disk = self._cloud.servers[server].disk if server in self._cloud.servers else ""
+            self._running[server, host] = Run(server, host, self._cloud.now(), disk=disk)
         for evacuation in self._cloud.evacuations:
             self._look_at(evacuation)
 

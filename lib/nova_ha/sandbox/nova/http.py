@@ -129,7 +129,9 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
-        for name, value in {"x-compute-request-id": f"req-{uuid.uuid4()}", **answer.headers}.items():
+        request_id = f"req-{uuid.uuid4()}"
+        ids = {"x-compute-request-id": request_id, "x-openstack-request-id": request_id}
+        for name, value in {**ids, **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(payload if self.command != "HEAD" else b"")

@@ -5,9 +5,13 @@ The order of the steps, and what each leaves behind when it goes wrong, are nova
 
 from __future__ import annotations
 
+import uuid
+
 from nova_ha.sandbox.nova.state import Cloud, Host, Rebuild, RebuildStage, SimulatedServer
 
 POWERING = {"powering-off": ("stopped", False), "powering-on": ("active", True)}
+# As QEMU says it where another process has the disk open, and Nova shows it.
+LOCKED = 'internal error: Failed to get "write" lock Is another process using the image [/instances/disk]?'
 CLEANED = ("accepted", "pre-migrating", "done")
 
 
@@ -37,8 +41,18 @@ def _advance_host(cloud: Cloud, host: Host) -> None:
 def report(cloud: Cloud, host: Host) -> None:
     """Let nova-compute report, at most once per interval."""
     monotonic = cloud.clock.monotonic()
+    if cloud.bus_away:
+        return
     if host.reported_at is None or monotonic - host.reported_at >= cloud.timing.report_interval_s:
         host.reported_at, host.reported = monotonic, cloud.now()
+
+
+def return_bus(cloud: Cloud) -> None:
+    """Let the message bus carry again: what all nova-computes that live have to report comes at once."""
+    cloud.bus_away = False
+    for host in cloud.hosts.values():
+        if cloud.is_alive(host):
+            host.reported_at, host.reported = cloud.clock.monotonic(), cloud.now()
 
 
 def restart_compute(cloud: Cloud, host: Host, boot: str) -> None:
@@ -139,7 +153,7 @@ def used(cloud: Cloud, host: Host) -> dict[str, int]:
 
 def _start(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     """Begin to rebuild, as soon as the destination's nova-compute takes the message, whoever else is at it."""
-    if not cloud.is_alive(cloud.hosts[evacuation.destination or ""]):
+    if cloud.bus_away or not cloud.is_alive(cloud.hosts[evacuation.destination or ""]):
         return
     set_status(cloud, evacuation, "pre-migrating")
     if server.task_state != "rebuilding":
@@ -167,6 +181,13 @@ def _spawn(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     if {host.name, server.name, server.id} & cloud.fail_spawn:
         _fail(cloud, evacuation, server, "failed", f"fail-spawn is set for {server.name} or {host.name}")
         return
+    if {server.name, server.id} & cloud.locked_disks:
+        _fail(cloud, evacuation, server, "failed", LOCKED)
+        return
+    source = cloud.hosts.get(server.host)
+    if not server.on_volume and not (host.shares_disks and source and source.shares_disks):
+        # Nova sees no disk here, makes a new one from the image, and says nothing.
+        server.disk = str(uuid.uuid4())
     cloud.set_guest(host.name, server.id, running=True)
     if server.task_state != "rebuild_spawning":
         _fail(cloud, evacuation, server, "failed", _conflict("rebuild_spawning", server))

@@ -35,8 +35,9 @@ class Timing:
 class Host:
     """A compute host and its nova-compute, which reports by itself until its first heartbeat from outside.
 
-    `cell_down`: Nova cannot read the database that has the host and its servers. `left_record`: the id of a second
-    record of its nova-compute, left where the host was before it moved to another cell.
+    `shares_disks`: its root disks are on storage that it shares with all others that do so. `cell_down`: Nova cannot
+    read the database that has the host and its servers. `left_record`: the id of a second record of its nova-compute,
+    left where the host was before it moved to another cell.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Host:
     forced_down: bool = False
     enabled: bool = True
     disabled_reason: str = ""
+    shares_disks: bool = True
     cell_down: bool = False
     left_record: str = ""
 
@@ -82,8 +84,10 @@ class Image:
 class SimulatedServer:
     """A server, as Nova's database has it.
 
-    `power_due` is when a stop or start in progress ends. `delete_queued_on` is a host whose nova-compute was asked to
-    delete it and did not answer: it does so when it returns, wherever the server is by then.
+    `on_volume`: its root disk is a volume; else it is on its host. `disk` tells the disk from every other one.
+    `ephemeral_gb` is what its flavor gives it beside that. `power_due` is when a stop or start in progress ends.
+    `delete_queued_on` is a host whose nova-compute was asked to delete it and did not answer: it does so when it
+    returns, wherever the server is by then.
     """
 
     id: str
@@ -105,6 +109,9 @@ class SimulatedServer:
     launched: bool = True
     delete_queued_on: str = ""
     power_due: float | None = None
+    on_volume: bool = False
+    ephemeral_gb: int = 0
+    disk: str = field(default_factory=lambda: str(uuid.uuid4()))
 
 
 class RebuildStage(enum.Enum):
@@ -168,6 +175,7 @@ class Cloud:
     """The whole state. Everything that reads or changes it holds `lock`.
 
     `drops_filters`: as for a user without the right allow_all_filters, lists of servers are not filtered by host.
+    `bus_away`: no message comes through between Nova and its nova-computes, neither reports nor rebuilds.
     """
 
     timing: Timing = field(default_factory=Timing)
@@ -181,7 +189,9 @@ class Cloud:
     moves: list[Move] = field(default_factory=list)
     fail_spawn: set[str] = field(default_factory=set)
     slow_spawn: dict[str, float] = field(default_factory=dict)
+    locked_disks: set[str] = field(default_factory=set)
     drops_filters: bool = False
+    bus_away: bool = False
     overlaps: list[Overlap] = field(default_factory=list)
     _guests: dict[str, dict[str, bool]] = field(default_factory=dict)
 

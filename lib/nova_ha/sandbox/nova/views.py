@@ -64,8 +64,9 @@ def detailed(cloud: Cloud, server: SimulatedServer, version: Version, admin: boo
         "tags": server.tags,
         "locked": server.locked,
         "addresses": {},
-        "image": {"id": server.image_id, "links": []} if server.image_id else "",
-        "flavor": embedded_flavor(server.flavor) if version >= (2, 47) else {"id": server.flavor.id, "links": []},
+        "image": {"id": server.image_id, "links": []} if server.image_id and not server.on_volume else "",
+        "os-extended-volumes:volumes_attached": [{"id": server.disk}] if server.on_volume else [],
+        "flavor": embedded_flavor(server) if version >= (2, 47) else {"id": server.flavor.id, "links": []},
         "OS-EXT-STS:vm_state": server.vm_state,
         "OS-EXT-STS:task_state": server.task_state,
         "OS-EXT-STS:power_state": POWER.get(server.vm_state, 0),
@@ -80,13 +81,14 @@ def detailed(cloud: Cloud, server: SimulatedServer, version: Version, admin: boo
     return record
 
 
-def embedded_flavor(flavor: Flavor) -> dict[str, Any]:
+def embedded_flavor(server: SimulatedServer) -> dict[str, Any]:
+    flavor = server.flavor
     return {
         "original_name": flavor.name,
         "vcpus": flavor.size.get("VCPU", 0),
         "ram": flavor.size.get("MEMORY_MB", 0),
         "disk": flavor.size.get("DISK_GB", 0),
-        "ephemeral": 0,
+        "ephemeral": server.ephemeral_gb,
         "swap": 0,
         "extra_specs": flavor.extra_specs,
     }
