@@ -122,7 +122,7 @@ def _story(name: str, before: Incident | None, after: Incident | None) -> Iterat
     """Yield the incident's new steps, by their time; those about one server as such."""
     if after is None:
         return
-    told = len(before.steps) if before and before.started == after.started else 0
+    told = len(before.steps) if before and after.goes_on_from(before) else 0
     servers = tuple(f"{progress.name}: " for progress in after.servers.values())
     for step in after.steps[told:]:
         if step.what.startswith(servers):

@@ -12,6 +12,7 @@ from kit.audit.keys import CLOSED, OPEN, Keys, object_of, stamp_of, text_of
 from kit.audit.trace import KVChange
 
 WORKING = ("claimed", "fencing", "fenced", "forced-down", "evacuating")
+BEFORE_THE_FENCE = ("claimed", "fencing")
 FINAL = ("evacuated", "rebuilt", "left", "skipped", "failed")
 
 
@@ -27,6 +28,18 @@ class Version:
         return str(self.record.get("state", ""))
 
     @property
+    def fenced(self) -> bool:
+        """True where the work has gone beyond cutting the power."""
+        state = str(self.record.get("before") or self.state)
+        return state not in BEFORE_THE_FENCE
+
+    @property
+    def first_step(self) -> Any:
+        """The line with which its story begins; None where there is none."""
+        steps = self.record.get("steps")
+        return steps[0] if isinstance(steps, list) and steps else None
+
+    @property
     def servers(self) -> Mapping[str, Mapping[str, Any]]:
         found = self.record.get("servers")
         return found if isinstance(found, dict) else {}
@@ -39,7 +52,10 @@ class Version:
 
 @dataclass
 class Incident:
-    """One incident of a node. `closed` is when its open record was gone; `archived` the record in history."""
+    """One incident of a node. `closed` is when its open record was gone; `archived` the record in history.
+
+    `started` moves with a claim before the fence: it is the last one, under which it is archived.
+    """
 
     node: str
     started: str
@@ -106,9 +122,18 @@ def _read_open(node: str, changes: list[KVChange], found: dict[tuple[str, str], 
                 present.closed = change
             present = None
             continue
-        record = object_of(text_of(change))
-        started = stamp_of(str(record.get("started") or (present.started if present else "")))
+        version = Version(change, object_of(text_of(change)))
+        started = stamp_of(str(version.record.get("started") or (present.started if present else "")))
         if present and present.started != started:
-            present.closed = change
+            if _goes_on(present.versions[-1], version):
+                found[(node, started)] = found.pop((node, present.started))
+                present.started = started
+            else:
+                present.closed = change
         present = found.setdefault((node, started), Incident(node, started))
-        present.versions.append(Version(change, record))
+        present.versions.append(version)
+
+
+def _goes_on(before: Version, after: Version) -> bool:
+    """True where it is the same incident, claimed anew before its fence: its story begins with the same line."""
+    return not before.fenced and before.first_step is not None and before.first_step == after.first_step

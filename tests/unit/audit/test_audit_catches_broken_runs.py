@@ -130,7 +130,7 @@ def test_i5_a_maintenance_that_nobody_minds(world: TracedWorld, monkeypatch: Pat
 
 
 def test_i5_a_host_that_answers_and_is_not_looked_at(world: TracedWorld, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(gates, "QUESTIONS", tuple(ask for ask in gates.QUESTIONS if ask.__name__ != "_answers"))
+    monkeypatch.setattr(gates, "SIGNS_OF_LIFE", ())
     world.hang("c1")
     world.silent.clear()
     world.report()
@@ -141,8 +141,8 @@ def test_i5_a_host_that_answers_and_is_not_looked_at(world: TracedWorld, monkeyp
 def test_i6_an_evacuation_that_is_repeated_without_a_look(world: TracedWorld, monkeypatch: Patch) -> None:
     intent = evacuation.Evacuation._intent
 
-    def blind(one: Any, server: str, progress: Any, records: Any, services: Any, targets: Any) -> Any:
-        return intent(one, server, progress, [], services, targets)
+    def blind(one: Any, server: str, progress: Any, seen: Any, records: Any, hosts: Any) -> Any:
+        return intent(one, server, progress, replace(seen, task_state=""), [], hosts)
 
     def impatient(progress: Any, record: Any, **_: Any) -> Followed:
         return Followed(replace(progress, state=ServerState.PENDING) if progress.attempts < 2 else progress)
@@ -210,7 +210,6 @@ def test_i9_a_password_in_the_story(world: TracedWorld, monkeypatch: Patch) -> N
 def test_i10_a_guest_that_is_rebuilt_though_it_moved(world: TracedWorld, monkeypatch: Patch) -> None:
     """Nova says that it is on c1 still, where its power was cut; it runs on c2."""
     monkeypatch.setattr(servers, "moving", lambda server: None)
-    monkeypatch.setattr(evacuation, "moving", lambda server: None)
     world.nova.migrate("server-1", "c2", handed_over=True)
     hang(world, "c1")
     assert "c2: server-1 ran on c2 and on ha-" in found(world, "I10")[0]
