@@ -61,10 +61,18 @@ def test_only_new_steps_are_told_with_the_time_at_which_they_happened() -> None:
 
 
 def test_another_incident_of_the_same_node_is_told_from_its_beginning() -> None:
-    step = Step(NOW, IncidentState.CLAIMED, "ha-1", "claimed")
-    before = a_snapshot(incident=an_incident(steps=(step,)))
-    now = a_snapshot(incident=an_incident(started=NOW, steps=(step,)))
+    first, other = (Step(after(at), IncidentState.CLAIMED, "ha-1", "claimed") for at in (0, 60))
+    before = a_snapshot(incident=an_incident(steps=(first,)))
+    now = a_snapshot(incident=an_incident(started=after(60), steps=(other,)))
     assert told(before, now) == [(Kind.STEP, "claimed, ha-1: claimed")]
+
+
+def test_an_incident_that_is_claimed_anew_is_told_on_though_it_counts_from_now() -> None:
+    first = Step(NOW, IncidentState.CLAIMED, "ha-1", "claimed")
+    second = Step(after(60), IncidentState.FENCING, "ha-2", "goes on after approval")
+    before = a_snapshot(incident=an_incident(steps=(first,)))
+    now = a_snapshot(incident=an_incident(started=after(60), steps=(first, second)))
+    assert told(before, now) == [(Kind.STEP, "fencing, ha-2: goes on after approval")]
 
 
 def test_a_step_about_one_server_is_told_as_the_servers() -> None:
