@@ -135,6 +135,9 @@ class Compute(Protocol):
     def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
         """Return the records of a server's live and cold migrations and resizes, newest first."""
 
+    def moves_at(self, host: str) -> Sequence[Migration]:
+        """Return the records of all such moves from or to this host, newest first, through all pages."""
+
     def moves_to(self, host: str) -> Sequence[Migration]:
         """Return the records of all such moves with this destination, newest first, through all pages."""
 

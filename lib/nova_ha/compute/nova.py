@@ -130,10 +130,12 @@ class Nova:
     def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
         return self._moves(f"list the migrations of server {server_id}", {"instance_uuid": server_id})
 
+    def moves_at(self, host: str) -> Sequence[Migration]:
+        found = self._moves(f"list the migrations from and to {host}", {"host": host})
+        return [move for move in found if host in (move.source, move.destination)]
+
     def moves_to(self, host: str) -> Sequence[Migration]:
-        # Nova's filter takes those from the host as well.
-        found = self._moves(f"list the migrations to {host}", {"host": host})
-        return [move for move in found if move.destination == host]
+        return [move for move in self.moves_at(host) if move.destination == host]
 
     def _moves(self, what: str, query: Query) -> Sequence[Migration]:
         listed = self._migrations(what, query, lambda record: record)
