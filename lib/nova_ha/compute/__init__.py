@@ -83,7 +83,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration's record in Nova: of an evacuation, or of another move."""
+    """A migration's record in Nova: of an evacuation, or of another move.
+
+    `number` is Nova's own id, one sequence for all records of a cell; 0 where it gives none. `created_at` is of the
+    clock of the nova-api that took the request.
+    """
 
     uuid: str
     server: ServerID
@@ -91,6 +95,7 @@ class Migration:
     source: str
     destination: str
     created_at: datetime
+    number: int = 0
 
 
 class Compute(Protocol):

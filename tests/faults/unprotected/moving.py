@@ -195,6 +195,26 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         50,
+        "each evacuation's host is compared",
+        Edit(NOVA, 'for record in kept if record["source_compute"] == host]', "for record in kept]"),
+        tests="compute/test_compute_listings.py::"
+        "test_a_migration_that_was_not_asked_for_is_no_evacuation_of_the_host",
+    ),
+    removal(
+        44,
+        "Nova's records are ordered by its own numbers",
+        Edit(NOVA, "    if all(migration.number for migration in migrations):\n", "    if False:\n"),
+        tests="compute/test_compute_listings.py::"
+        "test_evacuations_are_ordered_by_novas_numbers_and_not_by_the_clocks_of_its_apis",
+    ),
+    removal(
+        50,
+        "an entry that cannot be read fails no list",
+        Edit(NOVA, "(records.CellAway, *UNREADABLE) as error", "records.CellAway as error"),
+        tests="compute/test_compute_listings.py::test_an_entry_that_cannot_be_read_is_passed_over_and_named_once",
+    ),
+    removal(
+        50,
         "a cell that is away hides its own hosts alone",
         Edit(NOVA, '                    if entry.get("host") in (about, None):\n', "                    if True:\n"),
         tests="compute/test_compute_listings.py::test_a_service_that_nova_cannot_read_is_passed_over_and_told_once",
