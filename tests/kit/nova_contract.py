@@ -101,6 +101,7 @@ def test_a_host_that_nova_does_not_know_has_no_service_no_servers_and_no_evacuat
     assert nova.service("nowhere") is None
     assert nova.servers("nowhere") == []
     assert nova.evacuations("nowhere") == []
+    assert nova.moves_at("nowhere") == []
     assert nova.moves_to("nowhere") == []
     assert nova.moves_of(NOBODY) == []
     with pytest.raises(NoSuchHost):

@@ -83,7 +83,11 @@ class Server:
 
 @dataclass(frozen=True)
 class Migration:
-    """A migration's record in Nova: of an evacuation, or of another move."""
+    """A migration's record in Nova: of an evacuation, or of another move.
+
+    `number` is Nova's own id, one sequence for all records of a cell; 0 where it gives none. `created_at` is of the
+    clock of the nova-api that took the request.
+    """
 
     uuid: str
     server: ServerID
@@ -91,6 +95,7 @@ class Migration:
     source: str
     destination: str
     created_at: datetime
+    number: int = 0
 
 
 class Compute(Protocol):
@@ -134,6 +139,9 @@ class Compute(Protocol):
 
     def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
         """Return the records of a server's live and cold migrations and resizes, newest first."""
+
+    def moves_at(self, host: str) -> Sequence[Migration]:
+        """Return the records of all such moves from or to this host, newest first, through all pages."""
 
     def moves_to(self, host: str) -> Sequence[Migration]:
         """Return the records of all such moves with this destination, newest first, through all pages."""

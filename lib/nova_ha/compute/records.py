@@ -112,6 +112,7 @@ def migration(record: Record) -> Migration:
         source=record["source_compute"] or "",
         destination=record.get("dest_compute") or "",
         created_at=moment(record["created_at"]),
+        number=record["id"] if isinstance(record.get("id"), int) else 0,
     )
 
 

@@ -144,5 +144,6 @@ def _held(seen: Look, node: str, verdict: Hold) -> Item:
     words = f"fails, but is held, {'; '.join(map(str, verdict.closed))}"
     witnessed = all(refusal.gate in WITNESSES for refusal in verdict.closed)
     since = [one.since for one in testimonies(seen.view, seen.view.compute_nodes[node]).values()]
-    brief = witnessed and since and (seen.now - min(since)).total_seconds() < HELD_FOR_S
+    # The stamp is of another HA node's clock: where that differs it is told too early, or a minute too late.
+    brief = witnessed and since and 0 <= (seen.now - min(since)).total_seconds() < HELD_FOR_S
     return Item(node, Urgency.FINE if brief else Urgency.WAITS, words)

@@ -31,7 +31,7 @@ from nova_ha.recovery.following import (
     newest,
     unanswered,
 )
-from nova_ha.recovery.moving import being_rebuilt, left_moving
+from nova_ha.recovery.moving import being_rebuilt, leaving, left_moving
 from nova_ha.recovery.power_watch import PowerWatch
 from nova_ha.recovery.reports import Silence
 from nova_ha.recovery.servers import ACTS_FIRST, Action, TagFilter, first_progress, in_order, judged, rule_for
@@ -90,12 +90,13 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
     why_left_moving = partial(left_moving, driver.compute)
     disks, now = driver.disks(), driver.latest_now
     found = driver.compute.servers(incident.nova_host)
+    passed_over = {str(s) for s, progress in incident.servers.items() if progress.state is ServerState.SKIPPED}
+    to_judge = any(s.id not in incident.servers or s.id in passed_over for s in found)
+    moved = leaving(driver.compute, incident.nova_host) if to_judge else ()
     back = {
         str(s.id): replace(incident.servers[s.id], state=ServerState.PENDING)
         for s in found
-        if s.id in incident.servers
-        and incident.servers[s.id].state is ServerState.SKIPPED
-        and first_progress(s, carries_tag, why_left_moving).state is ServerState.PENDING
+        if s.id in passed_over and first_progress(s, carries_tag, why_left_moving, moved).state is ServerState.PENDING
     }
     before = {} if incident.listed else _not_brought_back(driver)
     records = _records_of(driver, found, before)
@@ -106,7 +107,7 @@ def with_servers_listed(driver: Driver, incident: Incident) -> Incident:
             _as_it_is_now(
                 s,
                 replace(
-                    with_disks(first_progress(s, carries_tag, why_left_moving), s),
+                    with_disks(first_progress(s, carries_tag, why_left_moving, moved), s),
                     may_run_on=_may_run_on(s, records, before.get(s.id)),
                 ),
                 before.get(s.id),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from nova_ha.compute import Compute, Migration, Server, ServerID
+from nova_ha.compute.states import MigrationStatus
 from nova_ha.errors import NovaError
 
 log = logging.getLogger(__name__)
@@ -15,6 +16,9 @@ AND_THEN = (
     "see where it runs, then retry (`nova-ha node retry`);"
     " where it runs nowhere, `openstack server set --state error` ends its task first"
 )
+
+# How a move ends whose server is at the destination: a live one, and a cold one before and after it was confirmed.
+CAME = (MigrationStatus.COMPLETED, MigrationStatus.FINISHED, MigrationStatus.CONFIRMED)
 
 
 def moving(server: Server) -> bool:
@@ -29,6 +33,21 @@ def moving(server: Server) -> bool:
 def being_rebuilt(server: Server) -> bool:
     """True while Nova rebuilds it, for an evacuation or for its owner. It stays so where the host at work dies."""
     return server.task_state.startswith("rebuil")
+
+
+def leaving(compute: Compute, host: str) -> Collection[str]:
+    """Return the servers that a move out of the host may have handed over, by the records that Nova still has open.
+
+    Setting a server's state ends its task, and neither its migration nor the guest on the other side. A record from
+    before the server came to the host is over, though it may stay open for ever. Raises NovaError.
+    """
+    found, settled = set(), set()
+    for move in compute.moves_at(host):
+        if move.destination == host:
+            settled |= {move.server} if move.status in CAME else set()
+        elif move.status.open and move.server not in settled:
+            found.add(str(move.server))
+    return found
 
 
 def left_moving(compute: Compute, server: Server) -> str:

@@ -257,12 +257,13 @@ def _await_cleaned(r: _Return) -> None:
 
 
 def _newest(records: Sequence[Migration]) -> Sequence[Migration]:
-    """Return each server's last evacuation: an older one may stay open for ever, and says nothing any more."""
+    """Return each server's last evacuation. An older one may stay open for ever, and says nothing any more.
+
+    `records` are newest first.
+    """
     newest: dict[ServerID, Migration] = {}
     for record in records:
-        known = newest.get(record.server)
-        if known is None or record.created_at > known.created_at:
-            newest[record.server] = record
+        newest.setdefault(record.server, record)
     return list(newest.values())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nova_ha.cluster.incident import MOST_NAME, Incident, ServerProgress, ServerState, within
@@ -95,13 +95,17 @@ def rule_for(vm_state: str) -> Rule:
 
 
 def first_progress(
-    server: Server, carries_tag: Callable[[Server], bool], why_left_moving: Callable[[Server], str]
+    server: Server,
+    carries_tag: Callable[[Server], bool],
+    why_left_moving: Callable[[Server], str],
+    leaving: Collection[str] = (),
 ) -> ServerProgress:
     """Return where a listed server stands at the start: to be evacuated, or ended by rule with the reason.
 
-    `why_left_moving` is asked of one that was on the move.
+    `why_left_moving` is asked of one that was on the move: by its task, or among those that an open record has
+    `leaving` the host. Of the latter the state ERROR is an operator's word that it runs nowhere else.
     """
-    state, reason = judged(server, carries_tag, why_left_moving)
+    state, reason = judged(server, carries_tag, why_left_moving, leaving)
     return ServerProgress(
         name=within(server.name, MOST_NAME),
         vm_state=server.vm_state.value,
@@ -113,17 +117,21 @@ def first_progress(
 
 
 def judged(
-    server: Server, carries_tag: Callable[[Server], bool], why_left_moving: Callable[[Server], str]
+    server: Server,
+    carries_tag: Callable[[Server], bool],
+    why_left_moving: Callable[[Server], str],
+    leaving: Collection[str] = (),
 ) -> tuple[ServerState, str]:
     """Return whether a server is to be asked for (PENDING), or how it ends by rule, with the reason."""
     rule = RULES[server.vm_state]
+    has_left = leaving if server.vm_state is not VMState.ERROR else ()
     if server.task_state in BEING_DELETED:
         return ServerState.SKIPPED, "is being deleted by its owner: the host's return ends it"
     if rule.action is Action.SKIP:
         return ServerState.SKIPPED, rule.why
     if not carries_tag(server):
         return ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
-    if moving(server):
+    if moving(server) or server.id in has_left:
         return ServerState.FAILED, why_left_moving(server)
     if rule.action is Action.REPORT:
         return ServerState.FAILED, rule.why

@@ -126,11 +126,21 @@ def _local_hosts(view: ClusterView) -> Iterator[str]:
     """Yield every name that Nova may have for a host that is out: which one it is may be in doubt by now."""
     for node in view.compute_nodes.values():
         if node.local_storage:
-            said = node.runtime.nova_host if node.runtime else None
-            yield from filter(None, (node.name, node.nova_word, said))
+            yield from filter(None, (node.name, node.nova_word))
+            if node.runtime and not _of_another(view, node.name, node.runtime.nova_host):
+                yield node.runtime.nova_host
     for other in view.ha_nodes.values():
         if other.local_storage:
             yield from filter(None, (other.name, other.nova_host))
+
+
+def _of_another(view: ClusterView, node: str, said: str) -> bool:
+    """True where operators gave that name to another node: what an agent says takes its own node out alone."""
+    names = [
+        name for other in view.compute_nodes.values() if other.name != node for name in (other.name, other.nova_word)
+    ]
+    names += [name for other in view.ha_nodes.values() for name in (other.name, other.nova_host)]
+    return any(name and is_own_name(name, said) for name in names)
 
 
 def _reported_hosts(view: ClusterView, reported: Sequence[str]) -> Iterator[str]:

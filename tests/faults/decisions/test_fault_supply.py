@@ -41,6 +41,22 @@ def test_a_server_on_the_move_out_of_the_host_is_named_and_does_not_run_twice(
 
 
 @pytest.mark.fault(49)
+def test_a_server_whose_state_was_set_while_its_migration_stays_open_does_not_run_twice(cloud: ObservedCloud) -> None:
+    moved, stays = cloud.servers["c1"]
+    cloud.nova.migrate(moved, "c2", handed_over=True)
+    cloud.nova.inventory[moved] = replace(cloud.nova.inventory[moved], task_state="")
+    shows(49, "was being migrated to c2: see where it runs, then retry", cloud.says("plan", "c1"))
+    cloud.fails("c1")
+    cloud.turns()
+    [incident] = cloud.closed("c1")
+    assert incident.servers[moved].state is ServerState.FAILED
+    assert incident.servers[stays].state is ServerState.EVACUATED
+    assert cloud.nova.guests[moved] == {"c2"}
+    assert not cloud.nova.doubled
+    cloud.audit()
+
+
+@pytest.mark.fault(49)
 def test_a_server_on_the_move_to_the_host_is_named_at_the_end(cloud: ObservedCloud) -> None:
     coming, _ = cloud.servers["c3"]
     cloud.nova.migrate(coming, "c1", handed_over=True)

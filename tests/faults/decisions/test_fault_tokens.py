@@ -13,7 +13,7 @@ from kit.shown import shows
 from nova_ha.checks.inputs import read_inputs
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import RuntimeConfig
-from nova_ha.cluster.schema import CONFIG, NOVA_HOST, RUNTIME_CONFIG, compute_node
+from nova_ha.cluster.schema import CONFIG, NOVA_HOST, RUNTIME_CONFIG, STORAGE, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.consul.transaction import Entry, Operation
 from nova_ha.consul.trouble import forbidden
@@ -190,6 +190,16 @@ def test_whatever_is_in_it_the_others_are_recovered(cloud: ObservedCloud, value:
     assert cloud.fenced == ["c2"]
     for command in (["status"], ["node", "show", "c1"], ["node", "list"], ["doctor"], ["explain", "c1"]):
         assert "Traceback" not in cloud.says(*command)
+
+
+@pytest.mark.fault(48)
+def test_the_name_of_an_ha_node_does_not_keep_servers_from_it(cloud: ObservedCloud) -> None:
+    """The disks of the writer's own host are local, by an operator's word: those of the HA node are not."""
+    cloud.store.put(compute_node("c1", STORAGE), "local")
+    says(cloud, "ha-1")
+    cloud.fails("c3")
+    cloud.turns()
+    cloud.assert_recovered("c3")
 
 
 @pytest.fixture

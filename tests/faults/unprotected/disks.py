@@ -39,8 +39,21 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         51,
         "a target that is out is known by each of its names",
-        Edit(STORAGE, "filter(None, (node.name, node.nova_word, said))", "filter(None, (node.nova_host,))"),
+        Edit(STORAGE, "filter(None, (node.name, node.nova_word))", "filter(None, (node.nova_host,))"),
         tests=f"{OURS}test_a_target_stays_local_though_its_name_is_doubted",
+    ),
+    removal(
+        48,
+        "what an agent says takes no other target out",
+        Edit(
+            STORAGE,
+            "if node.runtime and not _of_another(view, node.name, node.runtime.nova_host):",
+            "if node.runtime:",
+        ),
+        tests=(
+            f"{OURS}test_the_agent_of_a_local_host_takes_no_other_target_out",
+            "test_fault_tokens.py::test_the_name_of_an_ha_node_does_not_keep_servers_from_it",
+        ),
     ),
     removal(
         51,

@@ -17,6 +17,17 @@ MEANWHILE = "test_fault_meanwhile.py::"
 CUTTING = "lib/nova_ha/recovery/cutting.py"
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        39,
+        "a host that is held is told of, whatever the clock of whoever holds it",
+        Edit(
+            "lib/nova_ha/monitor/agenda.py",
+            "since and 0 <= (seen.now - min(since)).total_seconds() < HELD_FOR_S",
+            "since and (seen.now - min(since)).total_seconds() < HELD_FOR_S",
+        ),
+        tests="monitor/test_monitor_agenda.py::"
+        "test_a_host_that_is_held_is_told_of_after_a_minute_whatever_the_clock_of_whoever_holds_it",
+    ),
+    removal(
         (21, 62),
         "of a host that has waited those that fail now are counted once more",
         Edit(GATES, "f.failing_now if case.incident or case.node.counted_anew else NOBODY", "NOBODY"),

@@ -276,6 +276,10 @@ class FakeNova:
         self._read("moves_of")
         return [move for move in self.moves if move.server == server_id]
 
+    def moves_at(self, host: str) -> Sequence[Migration]:
+        self._read("moves_at")
+        return [move for move in self.moves if host in (move.source, move.destination)]
+
     def moves_to(self, host: str) -> Sequence[Migration]:
         self._read("moves_to")
         return [move for move in self.moves if move.destination == host]

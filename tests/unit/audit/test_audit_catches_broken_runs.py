@@ -210,6 +210,7 @@ def test_i9_a_password_in_the_story(world: TracedWorld, monkeypatch: Patch) -> N
 def test_i10_a_guest_that_is_rebuilt_though_it_moved(world: TracedWorld, monkeypatch: Patch) -> None:
     """Nova says that it is on c1 still, where its power was cut; it runs on c2."""
     monkeypatch.setattr(servers, "moving", lambda server: None)
+    monkeypatch.setattr(evacuation, "leaving", lambda compute, host: ())
     world.nova.migrate("server-1", "c2", handed_over=True)
     hang(world, "c1")
     assert "c2: server-1 ran on c2 and on ha-" in found(world, "I10")[0]

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from nova_ha.compute import ServerID
 from nova_ha.compute.nova import Nova
 from nova_ha.errors import NovaError
 
@@ -25,12 +26,15 @@ class Answers:
     ) -> None:
         self.pages = list(pages)
         self.services = services
+        self.migrations: Sequence[dict[str, Any]] = ()
         self.asked = 0
 
     def get(self, path: str) -> tuple[Any, dict[str, Any]]:
         answer = SimpleNamespace(headers=DATE)
         if path.startswith("/os-services"):
             return answer, {"services": self.services}
+        if path.startswith("/os-migrations"):
+            return answer, {"migrations": self.migrations}
         self.asked += 1
         page = self.pages.pop(0)
         return answer, {"servers": page, **({"servers_links": ["next"]} if self.pages else {})}
@@ -95,3 +99,63 @@ def test_evacuations_of_a_host_whose_cell_is_away_are_an_error_and_no_empty_list
     with pytest.raises(NovaError, match="its cell's database is away"):
         a_nova(answers).evacuations("c1")
     assert answers.asked == 0
+
+
+def an_evacuation(number: int, created_at: str, **fields: object) -> dict[str, Any]:
+    return {
+        "id": number,
+        "uuid": f"m{number}",
+        "instance_uuid": "a1",
+        "migration_type": "evacuation",
+        "status": "failed",
+        "source_compute": "c1",
+        "dest_compute": "c2",
+        "created_at": f"2030-01-01T12:00:{created_at}",
+        **fields,
+    }
+
+
+def with_migrations(*listed: dict[str, Any]) -> Nova:
+    answers = Answers(services=[SERVICE])
+    answers.migrations = listed
+    return a_nova(answers)
+
+
+@pytest.mark.fault(44)
+def test_evacuations_are_ordered_by_novas_numbers_and_not_by_the_clocks_of_its_apis() -> None:
+    """The second was taken by an API whose clock is 9 s behind that of the first."""
+    nova = with_migrations(an_evacuation(1, "09"), an_evacuation(2, "03"))
+    assert [record.uuid for record in nova.evacuations("c1")] == ["m2", "m1"]
+
+
+def test_without_numbers_they_are_ordered_by_their_stamps() -> None:
+    nova = with_migrations(an_evacuation(1, "03", id="x"), an_evacuation(2, "09"))
+    assert [record.uuid for record in nova.evacuations("c1")] == ["m2", "m1"]
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("stranger", [{"source_compute": "c9"}, {"migration_type": "live-migration"}])
+def test_a_migration_that_was_not_asked_for_is_no_evacuation_of_the_host(stranger: dict[str, object]) -> None:
+    nova = with_migrations(an_evacuation(2, "03", **stranger), an_evacuation(1, "02"))
+    assert [record.uuid for record in nova.evacuations("c1")] == ["m1"]
+
+
+@pytest.mark.fault(50)
+def test_a_move_of_another_server_is_none_of_it() -> None:
+    other = an_evacuation(2, "03", migration_type="live-migration", instance_uuid="b2")
+    nova = with_migrations(other, an_evacuation(1, "02", migration_type="live-migration"))
+    assert [record.uuid for record in nova.moves_of(ServerID("a1"))] == ["m1"]
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("odd", [{"updated_at": "not a time"}, {"updated_at": 7}])
+def test_an_entry_that_cannot_be_read_is_passed_over_and_named_once(
+    odd: dict[str, object], caplog: pytest.LogCaptureFixture
+) -> None:
+    nova = a_nova(Answers(services=[SERVICE, {**SERVICE, "host": "c9", **odd}]))
+    for _ in range(3):
+        assert [reading.service.host for reading in nova.services("c1")] == ["c1"]
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith("Nova's entry of the nova-compute of c9 cannot be read: ")
+    with pytest.raises(NovaError):
+        nova.services("c9")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from kit.fakes.values import NOW, a_maintenance, a_node, a_past, a_view, a_waiti
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.node import IdentityWord, Pause
 from nova_ha.cluster.policy import Policy, Share, Storage
+from nova_ha.cluster.witness import Life, Testimony
 from nova_ha.consul.values import Problem
 from nova_ha.monitor.agenda import Item, Urgency, agenda
 from nova_ha.monitor.look import Look, decide
@@ -136,3 +138,17 @@ def test_an_ha_node_that_is_out_of_automatic_action_is_named() -> None:
     key = "ha_cluster/ha_nodes/ha-1/status/in_use"
     [item] = items(a_node(), problems={"ha-1": [Problem(key, "is 'maybe'")]})
     assert (item.urgency, item.words) == (Urgency.WAITS, f"ha-1 is out of automatic action: {key} is 'maybe'")
+
+
+@pytest.mark.fault(39)
+@pytest.mark.parametrize("ahead_s", [0, 30, 3600, 86400])
+def test_a_host_that_is_held_is_told_of_after_a_minute_whatever_the_clock_of_whoever_holds_it(ahead_s: int) -> None:
+    view = a_view([a_node()])
+    alive = {"c1": Testimony(Life.ALIVE, 1, NOW + timedelta(seconds=ahead_s))}
+    view = replace(view, ha_nodes={name: replace(ha, testimonies=alive) for name, ha in view.ha_nodes.items()})
+    fine_s = 0
+    for passed_s in range(0, 7200, 10):
+        seen = Look(0, view, some_votes({"c1": [3, 3, 3]}), NOW + timedelta(seconds=passed_s))
+        [item] = [one for one in agenda(seen, decide(seen)) if one.node == "c1"]
+        fine_s += 10 * (item.urgency is Urgency.FINE)
+    assert fine_s <= 60

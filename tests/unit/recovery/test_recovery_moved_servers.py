@@ -191,6 +191,25 @@ def test_a_server_that_nova_calls_gone_and_lists_on_the_host_is_asked_for_again(
     assert not world.nova.doubled
 
 
+@pytest.mark.fault(49)
+def test_one_that_has_an_open_migration_by_then_is_not(world: World) -> None:
+    """Nova says that it is on c3, then lists it on c1 again, with its task ended by hand."""
+    server = sorted(world.nova.inventory)[0]
+    calls_one_gone(world, 1, replace(world.nova.inventory[server], host="c3"))
+
+    def moves(call: tuple[str, ...]) -> None:
+        if call[0] == "evacuate" and not world.nova.moves:
+            world.nova.migrate(server, "c3", handed_over=True)
+            world.nova.inventory[server] = replace(world.nova.inventory[server], task_state="")
+
+    world.nova.before = moves
+    world.recover()
+    [incident] = world.closed("c1")
+    assert incident.servers[server].state is ServerState.SKIPPED
+    assert world.nova.guests[server] == {"c3"}
+    assert not world.nova.doubled
+
+
 @pytest.mark.fault(29)
 def test_one_that_stays_a_contradiction_is_named_as_failed_within_the_tries(world: World) -> None:
     server = calls_one_gone(world, 1000, None)

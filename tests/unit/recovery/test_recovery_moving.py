@@ -141,6 +141,42 @@ def test_whoever_goes_on_after_a_crash_comes_to_the_same_end(world: World, momen
     assert f"audit: {coming} was being migrated here from c3: see where it runs" in story(incident)
 
 
+@pytest.mark.fault(49)
+@pytest.mark.parametrize("vm_state", [VMState.ACTIVE, VMState.STOPPED, VMState.PAUSED])
+def test_one_whose_state_was_set_while_its_migration_stays_open_is_named_and_never_runs_twice(
+    world: World, vm_state: VMState
+) -> None:
+    """As `openstack server set --state active` does, which ends its task."""
+    [moved] = world.nova.add("c1", 1)
+    world.nova.migrate(moved, "c2", handed_over=True)
+    world.nova.inventory[moved] = replace(world.nova.inventory[moved], task_state="", vm_state=vm_state)
+    incident = recovered(world)
+    assert reason(incident, moved).startswith(TO_C2)
+    assert world.nova.guests[moved] == {"c2"}
+    assert [p.state for s, p in incident.servers.items() if s != moved] == [ServerState.EVACUATED] * 3
+
+
+@pytest.mark.fault(49)
+@pytest.mark.parametrize("status", [MigrationStatus.COMPLETED, MigrationStatus.FINISHED, MigrationStatus.CONFIRMED])
+def test_a_record_that_stays_open_from_before_it_came_to_the_host_keeps_no_server(
+    world: World, status: MigrationStatus
+) -> None:
+    server, *_ = world.nova.inventory
+    open_still = world.nova.migrate(server, "c2")
+    came = replace(open_still, uuid="move-back", source="c3", destination="c1", status=status)
+    world.nova.moves.insert(0, came)
+    world.nova.inventory[server] = replace(world.nova.inventory[server], task_state="")
+    assert [p.state for p in recovered(world).servers.values()] == [ServerState.EVACUATED] * 3
+
+
+def test_a_listing_of_migrations_that_fails_is_waited_for_before_anything_is_sent(world: World) -> None:
+    server, *_ = world.nova.inventory
+    world.nova.migrate(server, "c2", handed_over=True)
+    world.nova.inventory[server] = replace(world.nova.inventory[server], task_state="")
+    world.nova.fail("moves_at", NovaError("Nova answers 500"), times=3)
+    assert reason(recovered(world), server).startswith(TO_C2)
+
+
 def test_once_its_task_has_ended_a_retry_brings_it_back(world: World) -> None:
     [moved] = world.nova.add("c1", 1)
     world.nova.migrate(moved, "c2")

@@ -427,6 +427,30 @@ def test_a_target_stays_local_though_its_name_is_doubted(world: TracedWorld, how
     assert (disks.seen_at(host), disks.seen_at("ha-1"), disks.seen_at("c3")) == (False, True, True)
 
 
+@pytest.mark.fault(48)
+@pytest.mark.parametrize("vouched", [True, False])
+@pytest.mark.parametrize("said", ["ha-1", "HA-1.example.org", "c3", "nova-9"])
+def test_the_agent_of_a_local_host_takes_no_other_target_out(world: TracedWorld, vouched: bool, said: str) -> None:
+    """By a node's name, or by what Nova calls it as operators have said."""
+    world.store.put(ha_node("ha-2", NOVA_HOST), "nova-9")
+    world.store.put(compute_node("c2", STORAGE), "local")
+    if not vouched:
+        world.store.commit([delete(compute_node("c2", NOVA_HOST))])
+    world.store.put(compute_node("c2", RUNTIME_CONFIG), RuntimeConfig(said).to_kv())
+    disks = Disks.of(read_view(world.store), "c1", "ha-1", {})
+    assert (disks.seen_at("c2"), disks.seen_at(said)) == (False, True)
+
+
+@pytest.mark.fault(51)
+def test_a_local_target_that_has_another_name_in_nova_stays_local_though_the_word_is_wrong(
+    world: TracedWorld,
+) -> None:
+    world.store.put(compute_node("c2", STORAGE), "local")
+    world.store.put(compute_node("c2", NOVA_HOST), "c9")
+    world.store.put(compute_node("c2", RUNTIME_CONFIG), RuntimeConfig("nova-2").to_kv())
+    assert not Disks.of(read_view(world.store), "c1", "ha-1", {}).seen_at("nova-2")
+
+
 def test_a_node_that_nobody_has_registered_shares_nothing(world: TracedWorld) -> None:
     assert not Disks.of(read_view(world.store), "c77", "ha-1", {}).seen_at("ha-1")
 

@@ -21,7 +21,7 @@ from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import Findings
 from nova_ha.recovery.gates import nova_host_of
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait
-from nova_ha.recovery.moving import left_moving
+from nova_ha.recovery.moving import leaving, left_moving
 from nova_ha.recovery.servers import TagFilter, first_progress, rule_for
 from nova_ha.recovery.storage import Disks, with_disks
 
@@ -77,13 +77,14 @@ def server_lines(
     carries_tag = TagFilter(compute, findings.view.policy.recovery_only_tagged)
     why_left_moving = partial(left_moving, compute)
     listed = compute.servers(host)
+    moved = leaving(compute, host) if listed else ()
     view, approval, incident = findings.view, node.approval, incident or findings.view.incident(node.name)
     words = {**(incident.rebuild if incident else {}), **to_rebuild(approval, findings.latest_now)}
     mine = view.ha_nodes.get(findings.me)
     disks = Disks.of(view, node.name, mine.nova_host if mine else "", words)
     lines = []
     for server in listed:
-        first = with_disks(first_progress(server, carries_tag, why_left_moving), server)
+        first = with_disks(first_progress(server, carries_tag, why_left_moving, moved), server)
         progress = disks.judged(server.id, first, findings.latest_now)
         lines.append(ServerLine(str(server.id), progress, _action(progress, disks)))
     return sorted(lines, key=lambda line: (line.progress.state.final, -line.progress.priority, line.progress.name))
