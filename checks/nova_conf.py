@@ -16,7 +16,7 @@ from nova_ha.power.identity import from_uuid_text
 
 # In the order in which nova-compute reads them: later ones win. Debian has the second one.
 USUAL_FILES = ("/etc/nova/nova.conf", "/etc/nova/nova-compute.conf", "/etc/nova/nova.conf.d/*.conf")
-DEFAULTS = {"state_path": "/var/lib/nova", "instances_path": "$state_path/instances"}
+DEFAULTS = {"state_path": "/var/lib/nova", "instances_path": "$state_path/instances", "report_interval": "10"}
 PACKAGES = ("/usr/lib/python3*/dist-packages", "/usr/lib/python3*/site-packages")
 SYSTEM_UUID = Path("/sys/class/dmi/id/product_uuid")
 LIBRARIES = ("/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib")
@@ -35,8 +35,17 @@ def read_runtime_config(files: Sequence[Path] = ()) -> RuntimeConfig:
         instances_path=instances,
         shared_instances=None if in_ceph else is_shared(instances),
         system_uuid=_system_uuid(),
+        report_interval_s=_whole(options, "report_interval"),
         versions=_versions(),
     )
+
+
+def _whole(options: Mapping[str, str], name: str) -> int:
+    """Return the number. Raises ConfigError where it is none: then nova-compute does not start with it either."""
+    text = _substituted(options, name)
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text):
+        raise ConfigError(f"{name} in [DEFAULT] is no whole number", remedy=f"mend {name} in nova.conf")
+    return int(text)
 
 
 def _system_uuid() -> str:

@@ -39,8 +39,10 @@ def keep_current(store: Store, nova_conf: tuple[Path, ...] = ()) -> int:
     Raises ConsulError, and ConfigError where Nova's configuration cannot be read.
     """
     from nova_ha.checks.nova_conf import read_runtime_config
+    from nova_ha.cluster.node import RuntimeConfig
     from nova_ha.cluster.schema import compute_node
     from nova_ha.consul.transaction import Committed, cas
+    from nova_ha.consul.values import BadValue
 
     name = store.node_name()
     found = read_runtime_config(nova_conf)
@@ -54,6 +56,13 @@ def keep_current(store: Store, nova_conf: tuple[Path, ...] = ()) -> int:
         if not isinstance(written, Committed):
             click.echo(f"UNKNOWN runtime_config of {name} was changed by somebody else just now")
             return check_guard.CANNOT_TELL
+    try:
+        RuntimeConfig.from_kv(found.to_kv())
+    except BadValue as error:
+        # It is written all the same: a node with a value that nobody may act on is left alone, and one with an
+        # older value would not be.
+        click.echo(printable(f"UNKNOWN {name} is not recovered by itself: its runtime_config {error}"))
+        return check_guard.CANNOT_TELL
     click.echo(printable(f"OK {name} {in_words(found)}"))
     return 0
 
@@ -79,7 +88,9 @@ def in_words(config: RuntimeConfig) -> str:
     """Return the configuration in one line."""
     shared = {True: "shared", False: "local", None: "not known whether shared"}[config.shared_instances]
     versions = "".join(f", {name} {version}" for name, version in sorted(config.versions.items()))
-    return f"is Nova's host {config.nova_host}, instances in {config.instances_path} ({shared}){versions}"
+    every_s = config.report_interval_s
+    reports = f", reports every {every_s} s" if every_s is not None else ""
+    return f"is Nova's host {config.nova_host}, instances in {config.instances_path} ({shared}){reports}{versions}"
 
 
 def main() -> NoReturn:

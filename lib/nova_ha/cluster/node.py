@@ -12,6 +12,7 @@ from nova_ha.clock import from_stamp, to_stamp
 from nova_ha.cluster.gate import AnyGate, Cause, Gate, gate_named
 from nova_ha.cluster.nova_name import is_own_name, same_name
 from nova_ha.cluster.permit import Permit, lasting
+from nova_ha.cluster.policy import LONGEST_REPORT_INTERVAL_S
 from nova_ha.cluster.schema import (
     APPROVAL,
     FAILED,
@@ -73,7 +74,9 @@ class RuntimeConfig:
     """What a recovery needs to know of the node: `nova_host` above all. Unknown fields are ignored.
 
     `system_uuid` is the machine's own UUID as its firmware shows it, empty where it could not be read. It is the
-    node's own word: it confirms the identity of its BMC, or warns, and opens nothing.
+    node's own word: it confirms the identity of its BMC, or warns, and opens nothing. `report_interval_s` is Nova's
+    option of that name, None where it is not known, as in an older record: it can only slow its own node, and one
+    that is out of bounds takes it out.
     """
 
     nova_host: str
@@ -81,6 +84,7 @@ class RuntimeConfig:
     instances_path: str = ""
     shared_instances: bool | None = None
     system_uuid: str = ""
+    report_interval_s: int | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
 
     VERSION = 1
@@ -100,12 +104,13 @@ class RuntimeConfig:
             instances_path=_field(value, "instances_path", ""),
             shared_instances=shared,
             system_uuid=_field(value, "system_uuid", ""),
+            report_interval_s=_report_interval(value),
             versions={str(k): str(v) for k, v in versions.items()},
         )
 
     def to_kv(self) -> bytes:
         """Write it."""
-        value = {
+        value: dict[str, Any] = {
             "version": self.VERSION,
             "nova_host": self.nova_host,
             "hypervisor_hostname": self.hypervisor_hostname,
@@ -113,7 +118,11 @@ class RuntimeConfig:
             "shared_instances": self.shared_instances,
             "versions": dict(self.versions),
         }
-        return object_to({**value, "system_uuid": self.system_uuid} if self.system_uuid else value)
+        if self.system_uuid:
+            value["system_uuid"] = self.system_uuid
+        if self.report_interval_s is not None:
+            value["report_interval_s"] = self.report_interval_s
+        return object_to(value)
 
 
 @dataclass(frozen=True)
@@ -308,6 +317,11 @@ class ComputeNode:
         """True while the maintenance lasts."""
         return self.maintenance is not None and now < self.maintenance.until
 
+    def report_interval_s(self, by_policy_s: int) -> int:
+        """Return how often its nova-compute reports: the longer of the policy's interval and its own."""
+        own_s = self.runtime.report_interval_s if self.runtime else None
+        return max(by_policy_s, own_s or 0)
+
     def lets_pass(self, gate: Gate, now: datetime) -> bool:
         """True while an operator's approval lets the gate pass for this node."""
         return self.approval is not None and gate.approvable and self.approval.lets_pass(gate, now)
@@ -370,6 +384,11 @@ class HANode:
     def key(self, leaf: str) -> str:
         """Return the leaf's whole key."""
         return ha_node(self.name, leaf)
+
+    def is_on(self, *names: str | None) -> bool:
+        """True where this is a name of the host that it runs on: in any case, and with or without its domain."""
+        own = (self.name, self.nova_host)
+        return any(name and (mine == name or is_own_name(mine, name)) for mine in own for name in names)
 
     @classmethod
     def from_entries(cls, name: str, entries: Sequence[Entry]) -> HANode:
@@ -532,6 +551,16 @@ def check_version(value: Mapping[str, Any], known: int) -> None:
     if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= known:
         found = shown(version) if isinstance(version, str) else version if isinstance(version, int) else "none"
         raise BadValue(f"has version {found}, expected 1 to {known}")
+
+
+def _report_interval(value: Mapping[str, Any]) -> int | None:
+    """Return it; the policy takes no other one either. With 0 a nova-compute never reports."""
+    found = value.get("report_interval_s")
+    if found is None:
+        return None
+    if not isinstance(found, int) or isinstance(found, bool) or not 1 <= found <= LONGEST_REPORT_INTERVAL_S:
+        raise BadValue(f"has no number from 1 to {LONGEST_REPORT_INTERVAL_S} in 'report_interval_s'")
+    return found
 
 
 def _field(value: Mapping[str, Any], name: str, default: str | None = None) -> str:

@@ -22,7 +22,7 @@ def testimonies(view: ClusterView, node: ComputeNode) -> Mapping[str, Testimony]
     return {
         ha.name: ha.testimonies[node.name]
         for ha in view.ha_nodes.values()
-        if node.name in ha.testimonies and ha.name != node.name and ha.nova_host != node.nova_host
+        if node.name in ha.testimonies and not ha.is_on(node.name, node.nova_host)
     }
 
 

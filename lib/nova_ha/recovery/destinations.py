@@ -66,7 +66,7 @@ class Destinations:
 
     def awaits_silence(self, host: str) -> bool:
         """True where a host that was fenced has not been read for long enough to be silent."""
-        needed = needed_s(self._driver.policy.nova_report_interval)
+        needed = needed_s(self._driver.report_interval_s(host))
         flagged = fenced_by_us(self._services.get(host))
         return flagged and self._clock.monotonic() - self._still[host][1] < needed
 

@@ -127,6 +127,12 @@ class Driver:
                 gate, by = permit.gate.value, permit.by or "an operator"
                 raise Halted(f"{self.node.name}: that {by} lets {gate} pass has ended since the last look")
 
+    def report_interval_s(self, host: str = "") -> int:
+        """Return how often that host's nova-compute reports, as the last look knew; the failed one's for none."""
+        its = next((node for node in self.registered.values() if node.nova_host == host), None) if host else self.node
+        by_policy_s = self.policy.nova_report_interval
+        return its.report_interval_s(by_policy_s) if its else by_policy_s
+
     def looked_ago_s(self) -> float:
         """Return the seconds since the last look began."""
         return self.clients.clock.monotonic() - self._findings.began_s

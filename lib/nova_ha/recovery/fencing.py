@@ -184,8 +184,8 @@ def _prove_silence(driver: Driver) -> datetime | None:
     before, last = driver.incident.service_seen, _last_report(driver)
     if driver.was_let_pass(Gate.NOVA_REPORTS):
         # The last look did not wait for its silence, though the approval may have ended by now.
-        reported, policy = last != before, driver.policy
-        silent_s = reports_have_ended_s(policy) if reported else needed_s(policy.nova_report_interval)
+        reported, interval_s = last != before, driver.report_interval_s()
+        silent_s = reports_have_ended_s(interval_s) if reported else needed_s(interval_s)
         until = "nova-compute reported until the power was cut; now" if reported else "nova-compute may report still:"
         driver.note(f"{until} it must not for {silent_s:g} s")
         _sleep(driver, silent_s)

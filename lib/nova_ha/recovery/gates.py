@@ -71,8 +71,13 @@ class Case:
         f, host = self.findings, self.host
         if self.off_by_bmc or f.services is None or not host:
             return None
-        interval_s, has_reported = f.view.policy.nova_report_interval, self.has_reported
+        interval_s, has_reported = self.report_interval_s, self.has_reported
         return silence_of(f.heard, host, f.failing, interval_s, f.well, has_reported=has_reported)
+
+    @property
+    def report_interval_s(self) -> int:
+        """How often its nova-compute reports, by the policy and by its own nova.conf."""
+        return self.node.report_interval_s(self.findings.view.policy.nova_report_interval)
 
     @property
     def has_reported(self) -> bool:
@@ -94,10 +99,14 @@ class Case:
         return self.incident is not None and not self.incident.before_the_fence
 
     @property
+    def looker(self) -> HANode | None:
+        """The HA node that looks."""
+        return self.findings.view.ha_nodes.get(self.findings.me)
+
+    @property
     def own_nova_host(self) -> str | None:
         """Nova's name of the HA node that looks."""
-        mine = self.findings.view.ha_nodes.get(self.findings.me)
-        return mine.nova_host if mine else None
+        return self.looker.nova_host if self.looker else None
 
 
 Question = Callable[[Case], GateReading | None]
@@ -339,9 +348,9 @@ def _may_go_first(case: Case, other: HANode) -> bool:
     """
     f = case.findings
     free = not other.in_use or any(works_on(f.view, other))
-    asked = other.name in f.alive and other.name not in {f.me, case.node.name}
+    asked = other.name in f.alive and other.name != f.me and not other.is_on(case.node.name, case.host)
     expected = other.name not in f.waited_for or bool(at_work_on(f.view, other))
-    return asked and expected and free and not f.view.problems_of(other.name) and other.nova_host != case.host
+    return asked and expected and free and not f.view.problems_of(other.name)
 
 
 def _brings_disks(case: Case, ha_node: HANode) -> bool:
@@ -410,7 +419,7 @@ def _own_host(case: Case) -> GateReading | None:
 
 def _own_host_read(case: Case) -> GateReading:
     node, me = case.node, case.findings.me
-    own = node.name == me or (case.own_nova_host is not None and case.host == case.own_nova_host)
+    own = node.name == me or (case.looker is not None and case.looker.is_on(node.name, case.host))
     return GateReading.of(Gate.OWN_HOST, not own, node=node.name, me=me)
 
 
@@ -537,7 +546,7 @@ def _nova_reports(case: Case) -> GateReading | None:
     found, reading = case.silence, f.service_of(case.host or "")
     if found is None or reading is None:
         return GateReading.of(Gate.NOVA_REPORTS, True, Cause.NEVER_KNOWN)
-    now_s = needed_s(f.view.policy.nova_report_interval)
+    now_s = needed_s(case.report_interval_s)
     if case.has_reported and reports_now(f.heard, case.host or "", now_s):
         return GateReading.of(Gate.NOVA_REPORTS, False, Cause.STILL_REPORTS)
     if case.has_reported and reading.service.up:

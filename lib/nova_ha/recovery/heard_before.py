@@ -25,9 +25,9 @@ from nova_ha.run_folder import heard_file
 log = logging.getLogger(__name__)
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-# A silence needs 12 s with Nova's own settings, and 144 s with the longest that the policy takes; who had fallen
-# silent, and has returned a while ago, shows over some two minutes.
-KEPT_BEFORE_S = 180.0
+# A silence needs 12 s with Nova's own settings, and 144 s with the longest that the policy, or a host's nova.conf,
+# may have; who had fallen silent, and has returned a while ago, shows over that time and 90 s.
+KEPT_BEFORE_S = 240.0
 # Readings closer than this are not kept: the driver needs one that is old enough, and the order.
 APART_S = 2.0
 # With so many lines a file is written anew, without the half of them that are too old.

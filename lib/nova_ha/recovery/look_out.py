@@ -194,10 +194,11 @@ class LookOut:
     def _judged(
         self, view: ClusterView, name: str, watched: Watched, failing: Collection[str], well: Collection[str]
     ) -> Watched:
-        heard, host = self._clients.heard, view.compute_nodes[name].nova_host or ""
+        heard, node = self._clients.heard, view.compute_nodes[name]
+        host, interval_s = node.nova_host or "", node.report_interval_s(view.policy.nova_report_interval)
         since = self._clients.failing_since.get(host)
         has_reported = since is not None and since.reported
-        life, why = seen_of(heard, host, has_reported, failing, view.policy.nova_report_interval, well)
+        life, why = seen_of(heard, host, has_reported, failing, interval_s, well)
         if life is not watched.life or bool(why) != bool(watched.why):
             seen = life.value if life else "unknown"
             log.info("host=%s step=look-out its nova-compute is seen: %s%s", name, seen, f": {why}" if why else "")
@@ -277,7 +278,6 @@ def _verdicts(rows: Mapping[str, Testimony]) -> Mapping[str, Life]:
 def failing_nodes(view: ClusterView, votes: Votes, now: datetime, me: str) -> list[str]:
     """Return whose SSH login any observer sees fail, and who is not set failed, in maintenance, or our own host."""
     mine = view.ha_nodes.get(me)
-    own = {me, mine.nova_host if mine else me}
     return [
         name
         for name, node in view.compute_nodes.items()
@@ -285,7 +285,7 @@ def failing_nodes(view: ClusterView, votes: Votes, now: datetime, me: str) -> li
         and not node.failed
         and not node.maintained(now)
         and node.nova_host
-        and not own & {name, node.nova_host}
+        and not (mine and mine.is_on(name, node.nova_host))
     ]
 
 
@@ -318,6 +318,6 @@ def first_in_rank(view: ClusterView, votes: Votes, node: ComputeNode) -> str | N
     able = [
         ha.name
         for ha in view.ha_nodes.values()
-        if ha.name in votes.alive and not ha.in_use and ha.name != node.name and ha.nova_host != node.nova_host
+        if ha.name in votes.alive and not ha.in_use and not ha.is_on(node.name, node.nova_host)
     ]
     return min(able, key=lambda name: hashlib.sha256(f"{node.name} {name}".encode()).digest(), default=None)

@@ -226,7 +226,7 @@ def _leave_to(
     Where nothing of it comes in time, that is noted. Raises ConsulError, and Halted.
     """
     clock, view = clients.clock, findings.view
-    incident, interval_s = view.incident(node.name), view.policy.nova_report_interval
+    incident, interval_s = view.incident(node.name), node.report_interval_s(view.policy.nova_report_interval)
     cadence = cadence_s(findings.heard, nova_host_of(findings, node, incident), interval_s)
     until = clock.monotonic() + time_to_take_s(view.policy, cadence, resumes=incident is not None)
     while clock.monotonic() < until:

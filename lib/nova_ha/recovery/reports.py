@@ -7,7 +7,6 @@ from dataclasses import replace
 from datetime import datetime
 
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.policy import Policy
 from nova_ha.compute import ComputeService
 from nova_ha.recovery.driver import Driver
 from nova_ha.recovery.driver_clients import NeedsOperator
@@ -19,9 +18,9 @@ log = logging.getLogger(__name__)
 REPORTS_HAVE_ENDED_S = 60.0
 
 
-def reports_have_ended_s(policy: Policy) -> float:
+def reports_have_ended_s(report_interval_s: float) -> float:
     """Return after how long without another report of a fenced host there will be none."""
-    return max(REPORTS_HAVE_ENDED_S, needed_s(policy.nova_report_interval))
+    return max(REPORTS_HAVE_ENDED_S, needed_s(report_interval_s))
 
 
 class Silence:
@@ -49,7 +48,7 @@ class Silence:
         if stamp != self._moved[0]:
             reported = f"nova-compute on {service.host} has reported since the fence"
             raise NeedsOperator(Gate.NOT_SILENT, f"{reported}: the host lives, whatever its BMC reads")
-        patience_s = reports_have_ended_s(self._driver.policy)
+        patience_s = reports_have_ended_s(self._driver.report_interval_s())
         if now - self._moved[1] < patience_s:
             return False
         self._moved = None

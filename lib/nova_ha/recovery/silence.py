@@ -1,7 +1,7 @@
 """Silence: whether a nova-compute has stopped reporting, by its own cadence and by our own monotonic clock.
 
-Nova's stamps come from the clocks of other machines, so none is subtracted: between two readings a stamp moves, or it
-stands still.
+Nova's stamps come from the clocks of other machines, so none is subtracted from ours: between two readings a stamp
+moves, or it stands still. Only that others report too seldom is told by two stamps of one and the same nova-compute.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def silence_of(
         until = alike[0].answered_s + needed
         return StoodStill(last.answered_s - alike[0].answered_s, max(0.0, until - last.answered_s), until)
 
-    beside = _Beside(heard, first, last, now, needed, failing, well)
+    beside = _Beside(heard, first, last, now, needed, failing, well, report_interval_s)
     found = StoodStill(last.asked_s - first.answered_s, 0.0, last.asked_s, beside.others())
     return replace(found, in_zone=beside.others(now.zone)) if now.zone else found
 
@@ -174,6 +174,7 @@ class _Beside:
     needed_s: float
     failing: Collection[str]
     well: Collection[str]
+    report_interval_s: float
 
     def others(self, zone: str = "") -> Others:
         """Return those that Nova called up and enabled at the first reading, and who has not reported by the last.
@@ -181,6 +182,9 @@ class _Beside:
         Several that Nova called down by then, though their hosts are well, count as well: what keeps their reports
         from Nova keeps the judged one's, and for longer than Nova itself waits. Since when they are down says
         nothing: an outage may reach one part of the cloud long before another.
+
+        Where most of those that have reported do so more seldom than is waited here, they count as silent too: the
+        judged one may do so as well, and the interval is wrong.
         """
         asked = [
             service
@@ -194,11 +198,31 @@ class _Beside:
         still = {s.id for s in asked if s.id not in after or not reported(s, after[s.id])}
         unheard = [s for s in asked if self._is_unheard(s) and s.id in still]
         found = [s for s in asked if s.up or (s in unheard and len(unheard) > 1)]
+        seldom = {s.id for s in found if s.id not in still and self._reports_seldom(s.host)}
+        if 2 * len(seldom) > len(found):
+            still |= seldom
         known = Others(len(found), tuple(s.host for s in found if s.id in still), zone)
         if known.too_quiet:
             return known
         late = [s for s in asked if s.id not in still and self._is_late(s.host)]
         return replace(known, number=len({s.id for s in (*found, *late)}), late=tuple(s.host for s in late))
+
+    def _reports_seldom(self, host: str) -> bool:
+        """True where its own stamps were always further apart than is waited, with one report between two readings.
+
+        Between two that are less than a report apart no more than one lies; how far they are apart says nothing.
+        """
+        apart = [
+            (now.updated_at - then.updated_at).total_seconds()
+            for before, after in pairwise(self.heard)
+            if after.answered_s - before.asked_s < self.report_interval_s
+            and (then := before.of(host))
+            and (now := after.of(host))
+            and then.updated_at
+            and now.updated_at
+            and reported(then, now)
+        ]
+        return min(apart, default=0.0) > self.needed_s
 
     def _is_unheard(self, service: ComputeService) -> bool:
         return not service.up and not service.forced_down and service.host in self.well

@@ -11,9 +11,9 @@ from kit.fakes.nova import FakeNova
 from kit.fakes.world import INTERVAL_S, World
 from kit.shown import shows
 from nova_ha.cluster.gate import Gate
-from nova_ha.cluster.node import Approval
+from nova_ha.cluster.node import Approval, RuntimeConfig
 from nova_ha.cluster.registry import remove_ha_node
-from nova_ha.cluster.schema import WITNESS, compute_node, ha_node
+from nova_ha.cluster.schema import RUNTIME_CONFIG, WITNESS, compute_node, ha_node
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.cluster.witness import Life
 from nova_ha.compute import ServiceReading
@@ -143,6 +143,20 @@ def test_a_healthy_host_whose_sshd_has_died_is_never_set_failed(phase: int) -> N
             "(seen from ha-1, ha-2, ha-3 since 2030-01-01T12:00:05.000Z): look at its sshd",
             str(item),
         )
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("phase", range(0, 30, 3))
+def test_a_healthy_host_whose_own_nova_conf_reports_more_seldom_is_never_set_failed(phase: int) -> None:
+    cloud = Watching(watching=["ha-1"])
+    cloud.world.store.put(compute_node("c1", RUNTIME_CONFIG), RuntimeConfig("c1", report_interval_s=30).to_kv())
+    cloud.world.nova.own_interval_s["c1"] = 30.0
+    cloud.world.nova.reports_at["c1"] = float(phase)
+    cloud.world.clock.sleep(60)
+    cloud.loses_ssh("c1")
+    cloud.passes(60)
+    assert not cloud.failed()
+    assert cloud.held_by() == [Gate.NOVA_REPORTS]
 
 
 def test_a_hung_host_is_set_failed_one_silence_after_it_was_first_seen_to_fail() -> None:
@@ -368,9 +382,10 @@ def test_an_ha_node_that_was_removed_is_not_registered_by_what_its_look_out_says
 
 
 @pytest.mark.fault(58)
-def test_no_ha_node_speaks_about_its_own_host() -> None:
+@pytest.mark.parametrize("host", ["c1", "C1", "c1.example.org"])
+def test_no_ha_node_speaks_about_its_own_host(host: str) -> None:
     cloud = Watching(watching=["ha-1"])
-    cloud.world.store.put(ha_node("ha-1", "config/nova_host"), "c1")
+    cloud.world.store.put(ha_node("ha-1", "config/nova_host"), host)
     cloud.loses_ssh("c1")
     cloud.passes(30)
     assert cloud.lives() == {}

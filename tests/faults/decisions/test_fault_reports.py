@@ -8,8 +8,11 @@ import pytest
 from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
 from kit.fakes.skewed import Skewed
 from kit.shown import shows
+from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.schema import RUNTIME_CONFIG, compute_node
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.heard_before import DRIVER, HeardBefore, take_over
+from nova_ha.recovery.silence import needed_s
 
 
 def loses_ssh(cloud: ObservedCloud, name: str = "c1") -> None:
@@ -155,6 +158,31 @@ def test_a_nova_that_really_reports_more_slowly_than_the_policy_says_gets_nobody
     loses_ssh(cloud)
     cloud.turns(10)
     cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("phase", range(30))
+def test_a_host_whose_own_nova_conf_reports_more_seldom_keeps_its_power_in_each_phase(phase: int) -> None:
+    """All others report as the policy says, and its sshd dies."""
+    cloud = ObservedCloud()
+    cloud.store.put(compute_node("c1", RUNTIME_CONFIG), RuntimeConfig("c1", report_interval_s=30).to_kv())
+    cloud.nova.own_interval_s["c1"] = 30.0
+    cloud.nova.reports_at["c1"] = float(phase)
+    cloud.clock.sleep(60)
+    loses_ssh(cloud)
+    cloud.turns(3)
+    cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(43)
+def test_a_host_whose_own_nova_conf_reports_more_seldom_is_recovered_once_it_is_silent_for_as_long() -> None:
+    cloud = ObservedCloud()
+    cloud.store.put(compute_node("c1", RUNTIME_CONFIG), RuntimeConfig("c1", report_interval_s=30).to_kv())
+    cloud.fails("c1")
+    began = cloud.clock.monotonic()
+    cloud.turns(2)
+    cloud.assert_recovered("c1")
+    assert cloud.clock.monotonic() - began > needed_s(30)
 
 
 @pytest.mark.fault(44)

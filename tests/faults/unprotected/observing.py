@@ -241,6 +241,46 @@ REMOVALS: tuple[Removal, ...] = (
         "test_others_that_report_more_seldom_than_the_policy_says_are_not_late_for_ever",
     ),
     removal(
+        43,
+        "others whose own stamps say that the policy is wrong count as silent",
+        Edit(SILENCE, "        if 2 * len(seldom) > len(found):\n", "        if False:\n"),
+        tests="recovery/test_recovery_silence.py::"
+        "test_where_the_others_report_more_seldom_than_the_policy_says_no_silence_is_one",
+    ),
+    removal(
+        (33, 43),
+        "a host's own nova.conf may say that it reports more seldom",
+        Edit(NODE, "        return max(by_policy_s, own_s or 0)\n", "        return by_policy_s\n"),
+        tests=(
+            "test_fault_reports.py::"
+            "test_a_host_whose_own_nova_conf_reports_more_seldom_keeps_its_power_in_each_phase",
+            "test_fault_look_out.py::test_a_healthy_host_whose_own_nova_conf_reports_more_seldom_is_never_set_failed",
+            "recovery/test_recovery_upsets.py::"
+            "test_one_whose_own_nova_conf_reports_more_seldom_is_heard_though_its_bmc_lies_and_it_was_approved",
+            "recovery/test_recovery_destinations.py::"
+            "test_one_whose_own_nova_conf_reports_more_seldom_is_listened_to_for_as_long",
+        ),
+    ),
+    removal(
+        43,
+        "an interval that the policy would not take takes its node out",
+        Edit(NODE, "not 1 <= found <= LONGEST_REPORT_INTERVAL_S", "False"),
+        tests=(
+            "cluster/test_cluster_nodes.py::test_an_interval_of_its_own_that_is_none_is_a_problem_that_names_it",
+            "checks/test_checks_runtime.py::"
+            "test_an_interval_that_the_policy_would_not_take_is_named_and_takes_the_node_out",
+        ),
+    ),
+    removal(
+        (34, 58),
+        "an HA node's own host is known in any case, and with and without its domain",
+        Edit(NODE, "(mine == name or is_own_name(mine, name))", "mine == name"),
+        tests=(
+            "recovery/test_recovery_gates.py::test_its_own_host_is_known_in_any_case_and_with_and_without_its_domain",
+            "test_fault_look_out.py::test_no_ha_node_speaks_about_its_own_host",
+        ),
+    ),
+    removal(
         61,
         "hosts that fail are not asked whether Nova hears anybody",
         Edit(SILENCE, "            and service.host not in self.failing\n", ""),

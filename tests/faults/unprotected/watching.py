@@ -176,8 +176,8 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         58,
         "no HA node speaks about its own host",
-        Edit(LOOK_OUT, "        and not own & {name, node.nova_host}\n", ""),
-        Edit(WITNESSES, " and ha.name != node.name and ha.nova_host != node.nova_host\n", "\n"),
+        Edit(LOOK_OUT, "        and not (mine and mine.is_on(name, node.nova_host))\n", ""),
+        Edit(WITNESSES, " and not ha.is_on(node.name, node.nova_host)\n", "\n"),
         tests=TESTS + "test_no_ha_node_speaks_about_its_own_host",
     ),
     removal(

@@ -71,6 +71,7 @@ runtime_configs = st.builds(
     hypervisor_hostname=words,
     instances_path=words,
     shared_instances=st.none() | st.booleans(),
+    report_interval_s=st.none() | st.integers(1, 120),
     versions=st.dictionaries(words, words, max_size=3),
 )
 maintenances = st.builds(Maintenance, until=stamps, by=some_word, why=words)

@@ -53,6 +53,7 @@ class FakeNova:
     def __init__(self, clock: Clock, hosts: Sequence[str], rebuild_s: float = 2.0) -> None:
         # Nova's own service_down_time and report_interval. Each nova-compute has a phase of its own.
         self.report_interval_s = 10.0
+        self.own_interval_s: dict[str, float] = {}
         # Nova's own service_down_time is 60 s; without one it calls nobody down.
         self.down_after_s = math.inf
         self.reports_at = {name: -7.3 * number % 10.0 for number, name in enumerate(hosts)}
@@ -145,9 +146,10 @@ class FakeNova:
         for name, service in self.hosts.items():
             if name not in self.silent and self.reports_at[name] <= now:
                 # The one of now is the last that was due, and the next one keeps its phase.
-                late = (now - self.reports_at[name]) % self.report_interval_s
+                every_s = self.own_interval_s.get(name, self.report_interval_s)
+                late = (now - self.reports_at[name]) % every_s
                 stamp = self.clock.now() - timedelta(seconds=late)
-                self.reports_at[name] = now - late + self.report_interval_s
+                self.reports_at[name] = now - late + every_s
                 self.hosts[name] = replace(service, updated_at=stamp, up=not service.forced_down)
             elif service.updated_at and (self.clock.now() - service.updated_at).total_seconds() > self.down_after_s:
                 self.hosts[name] = replace(service, up=False)

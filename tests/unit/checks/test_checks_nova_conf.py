@@ -150,3 +150,25 @@ def test_a_broken_file_shows_nothing_of_its_content(tmp_path: Path, text: str) -
 
 def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
     assert read_runtime_config([written(tmp_path, "\ufeff[DEFAULT]\nhost = c9\n")]).nova_host == "c9"
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(
+    ("line", "every_s"),
+    [("", 10), ("report_interval = 30", 30), ("report_interval=$slow\nslow = 60", 60), ("report_interval = 0", 0)],
+)
+def test_how_often_its_nova_compute_reports_is_novas_own_default_or_as_it_says(
+    tmp_path: Path, line: str, every_s: int
+) -> None:
+    found = read_runtime_config([written(tmp_path, f"[DEFAULT]\nhost = c1\n{line}\n[other]\nreport_interval = 3\n")])
+    assert found.report_interval_s == every_s
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("text", ["often", "10.5", "1e3", "$transport_url", "9" * 5000])
+def test_an_interval_that_is_no_number_is_named_without_its_content(tmp_path: Path, text: str) -> None:
+    """nova-compute does not start with it either: the one that runs still does as the record says."""
+    conf = written(tmp_path, f"[DEFAULT]\nhost = c1\ntransport_url = rabbit://secret\nreport_interval = {text}\n")
+    with pytest.raises(ConfigError, match=r"^report_interval in \[DEFAULT\] is no whole number") as raised:
+        read_runtime_config([conf])
+    assert "secret" not in f"{raised.value} {raised.value.remedy}"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.kv_entries import NOW, an_entry, compute_keys, ha_keys
-from nova_ha.cluster.node import ComputeNode, HANode, Maintenance
+from nova_ha.cluster.node import ComputeNode, HANode, Maintenance, RuntimeConfig
 from nova_ha.cluster.schema import compute_node
 
 LEAVES = (
@@ -48,6 +49,39 @@ def test_a_sound_node_has_no_problem_and_the_defaults() -> None:
     assert node.bmc is not None
     assert (node.bmc.driver, node.bmc.port, node.bmc.identity, node.bmc.tls) == ("ipmi", 623, None, "verify")
     assert (node.failed, node.recovered, node.number_fails, node.lock_session) == (False, False, 0, "")
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize("own", [0, -1, 121, 10**9, True, "30", 10.5, [30]])
+def test_an_interval_of_its_own_that_is_none_is_a_problem_that_names_it(own: object) -> None:
+    record = json.dumps({"version": 1, "nova_host": "c1", "report_interval_s": own})
+    node = a_node(internal__runtime_config=record)
+    [problem] = node.problems
+    assert str(problem).endswith("/internal/runtime_config has no number from 1 to 120 in 'report_interval_s'")
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(("own", "by_policy", "every_s"), [(None, 10, 10), (5, 10, 10), (30, 10, 30), (30, 60, 60)])
+def test_the_longer_of_its_own_interval_and_the_policys_is_its_cadence(
+    own: int | None, by_policy: int, every_s: int
+) -> None:
+    node = a_node(internal__runtime_config=RuntimeConfig("c1", report_interval_s=own).to_kv())
+    assert node.report_interval_s(by_policy) == every_s
+    assert a_node(internal__runtime_config=None).report_interval_s(by_policy) == by_policy
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(
+    ("host", "own"),
+    [
+        *(("h1", True), ("H1", True), ("h1.example.org", True), ("nova-9", True), ("Nova-9.Example.Org", True)),
+        *(("h10", False), ("nova-9.other.org", False), ("", False), (None, False)),
+    ],
+)
+def test_an_ha_node_knows_its_own_host_by_both_its_names_with_and_without_a_domain(
+    host: str | None, own: bool
+) -> None:
+    assert HANode.from_entries("h1", ha_keys("h1", config__nova_host="nova-9.example.org")).is_on(host) is own
 
 
 def test_which_of_several_systems_the_host_is_is_a_key_of_its_own() -> None:

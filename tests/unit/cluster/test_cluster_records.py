@@ -19,7 +19,7 @@ from nova_ha.consul.values import BadValue
 
 RECORDS: tuple[type[Any], ...] = (RuntimeConfig, Maintenance, Approval, Pause, Incident)
 LEGAL: tuple[bytes, ...] = (
-    RuntimeConfig("nova-1", versions={"nova": "29"}).to_kv(),
+    RuntimeConfig("nova-1", report_interval_s=30, versions={"nova": "29"}).to_kv(),
     Maintenance(NOW, "ann", "disk").to_kv(),
     Approval("ann", "seen it", NOW, (Gate.REPEAT,)).to_kv(),
     Pause("ann", "upgrade", "2026-11-23T12:00:00.000Z").to_kv(),

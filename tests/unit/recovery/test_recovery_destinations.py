@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from kit.fakes.world import Crash, World
 from nova_ha.cluster.incident import ServerProgress, ServerState
-from nova_ha.cluster.schema import compute_node
+from nova_ha.cluster.node import RuntimeConfig
+from nova_ha.cluster.schema import RUNTIME_CONFIG, compute_node
 from nova_ha.compute.states import MigrationStatus
 from nova_ha.power import PowerState
 from nova_ha.recovery import operator
@@ -109,6 +110,25 @@ def test_where_its_power_cannot_be_read_an_operators_word_will_do_while_it_lasts
     operator.confirm_off(world.store, world.clock, "c2", by="ann", until=until)
     world.recover("ha-2")
     assert retried(world, server).state is ends
+
+
+@pytest.mark.fault(33)
+@pytest.mark.parametrize("own_s", [10, 60])
+def test_one_whose_own_nova_conf_reports_more_seldom_is_listened_to_for_as_long(world: World, own_s: int) -> None:
+    """It is on again, and reports, once in a minute; its BMC is away, and an operator's word lasts."""
+    server = over_a_destination_that_died(world)
+    world.bmcs["c2"].away = True
+    world.store.put(compute_node("c2", "status/recovered"), "False")
+    operator.retry(world.store, world.clock, "c2", by="ann")
+    world.recover("ha-2")
+    operator.confirm_off(world.store, world.clock, "c2", by="ann", until=world.clock.now() + timedelta(seconds=3000))
+    world.recover("ha-2")
+    world.store.put(compute_node("c2", RUNTIME_CONFIG), RuntimeConfig("c2", report_interval_s=own_s).to_kv())
+    world.nova.own_interval_s["c2"] = 60.0
+    world.nova.reports_at["c2"] = world.clock.monotonic() + 30
+    world.nova.silent.discard("c2")
+    progress = retried(world, server)
+    assert progress.state is (ServerState.FAILED if own_s == 60 else ServerState.EVACUATED)
 
 
 @pytest.mark.fault(33)

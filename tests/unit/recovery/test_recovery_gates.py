@@ -22,7 +22,7 @@ from kit.fakes.values import (
 )
 from nova_ha.cluster.gate import Cause, Closed, Gate, Trait
 from nova_ha.cluster.incident import IncidentState
-from nova_ha.cluster.node import IdentityWord, Pause
+from nova_ha.cluster.node import IdentityWord, Pause, RuntimeConfig
 from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.policy import Policy
 from nova_ha.cluster.reading import WORDS, GateReading, Judged, Then
@@ -340,3 +340,23 @@ def test_there_are_words_for_each_reading_and_no_others() -> None:
         keys = ((reading.gate, reading.cause), (reading.gate, reading.judged))
         used.add(next((key for key in keys if key in WORDS), None))
     assert set(WORDS) - used == set()
+
+
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(("own_s", "after_s"), [(None, 0), (5, 0), (30, 24), (120, 132)])
+def test_a_host_whose_own_nova_conf_reports_more_seldom_is_waited_for_longer(
+    own_s: int | None, after_s: float
+) -> None:
+    """It stood still for 12 s."""
+    outcome = decide(findings({"runtime": RuntimeConfig("c1", report_interval_s=own_s)}), "c1", None)
+    assert isinstance(outcome, LookAgain if after_s else Go)
+    assert not isinstance(outcome, LookAgain) or after_s - 1 <= outcome.after_s <= after_s
+
+
+@pytest.mark.fault(34)
+@pytest.mark.parametrize(("host", "own"), [("ha-1.example.org", True), ("HA-1", True), ("ha-10", False)])
+def test_its_own_host_is_known_in_any_case_and_with_and_without_its_domain(host: str, own: bool) -> None:
+    services = [a_service(host), a_service("c2")]
+    found = findings({"runtime": RuntimeConfig(host), "nova_word": host}, services=services)
+    shut = [reading.gate for reading in read(found) if reading.shut]
+    assert (G.OWN_HOST in shut) is own

@@ -13,11 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.fakes.clock import FakeClock
 from kit.fakes.values import NOW, an_incident
-from nova_ha.cluster.policy import Policy
+from nova_ha.cluster.policy import LONGEST_REPORT_INTERVAL_S
 from nova_ha.cluster.schema import RESERVE_REASON
 from nova_ha.compute import ComputeService
+from nova_ha.recovery.heard_before import KEPT_BEFORE_S
 from nova_ha.recovery.reports import Silence
-from nova_ha.recovery.silence import Heard, Others, StoodStill, cadence_s, needed_s, silence_of
+from nova_ha.recovery.silence import (
+    KEPT_S,
+    MOST_NEEDS,
+    RETURN_S,
+    Heard,
+    Others,
+    StoodStill,
+    cadence_s,
+    needed_s,
+    silence_of,
+)
 
 ANSWER_S = 0.5
 
@@ -289,6 +300,33 @@ def test_others_that_report_more_seldom_than_the_policy_says_are_not_late_for_ev
         assert found.others is None or found.quiet is None or found.quiet.too_quiet, until
 
 
+@pytest.mark.fault(43)
+@pytest.mark.parametrize(("every_s", "wrong"), [(10, False), (15, True), (30, True)])
+def test_where_the_others_report_more_seldom_than_the_policy_says_no_silence_is_one(
+    every_s: int, wrong: bool
+) -> None:
+    """Deployed together they all report within some seconds, so all have reported over most windows of 12 s."""
+
+    def at(second: int) -> Heard:
+        others = {
+            host: (second - n) // every_s * every_s + n for n, host in enumerate(("c2", "c3", "c4", "c5", "c6"))
+        }
+        return Heard(second, second + ANSWER_S, [a_service("c1"), *(a_service(h, s) for h, s in others.items())])
+
+    for began in range(31, 62):
+        found = silence_of([at(second) for second in range(began, began + 14)], "c1", ("c1",), 10)
+        assert found is not None
+        assert found.others is not None
+        assert bool(found.quiet and found.quiet.too_quiet) is wrong, began
+
+
+@pytest.mark.fault(43)
+def test_of_readings_that_are_far_apart_nothing_is_told_of_how_often_the_others_report() -> None:
+    """Two reports may lie between."""
+    far = [heard(at, {"c1": 0, **dict.fromkeys(("c2", "c3"), at // 10 * 10)}) for at in (100, 121)]
+    assert judged(*far).quiet is None
+
+
 @pytest.mark.parametrize(("back", "delays"), [(("c2",), False), (("c2", "c3"), True)])
 def test_in_a_small_cloud_one_that_is_back_delays_nothing_and_two_do(back: tuple[str, ...], delays: bool) -> None:
     def at(second: int) -> Heard:
@@ -348,7 +386,7 @@ def test_a_fenced_host_whose_stamp_moved_once_is_watched_for_longer_than_its_rep
         node=SimpleNamespace(name="c1"),
         clients=SimpleNamespace(clock=clock),
         incident=an_incident("c1", service_seen=NOW),
-        policy=Policy(nova_report_interval=report_interval),
+        report_interval_s=lambda: report_interval,
         note=lambda line, incident: noted.append(line),
     )
     watch = Silence(driver)
@@ -359,3 +397,10 @@ def test_a_fenced_host_whose_stamp_moved_once_is_watched_for_longer_than_its_rep
     clock.advance(1)
     assert watch.kept(a_service("c1", 5))
     assert noted == [f"Nova's stamp of its service has moved once, and not again for {ends_s:g} s: no report"]
+
+
+@pytest.mark.fault(43)
+def test_what_is_remembered_is_enough_for_the_longest_interval_that_a_host_may_have() -> None:
+    longest_s = needed_s(LONGEST_REPORT_INTERVAL_S)
+    assert MOST_NEEDS * longest_s <= KEPT_S
+    assert RETURN_S + longest_s <= KEPT_BEFORE_S, "who came back after an outage is late for so long"

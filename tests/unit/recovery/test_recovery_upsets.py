@@ -13,8 +13,8 @@ from kit.fakes.world import Crash, World
 from nova_ha.cluster.duty import Duty, duty
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
-from nova_ha.cluster.node import ComputeNode
-from nova_ha.cluster.schema import RESERVE_REASON, compute_node, ha_node, open_incident
+from nova_ha.cluster.node import ComputeNode, RuntimeConfig
+from nova_ha.cluster.schema import RESERVE_REASON, RUNTIME_CONFIG, compute_node, ha_node, open_incident
 from nova_ha.cluster.view import read_view
 from nova_ha.compute import Server, ServerID
 from nova_ha.consul.transaction import Operation
@@ -218,6 +218,21 @@ def test_a_host_that_reports_until_its_power_is_cut_is_recovered_where_that_was_
 
 
 def test_a_host_that_reports_on_after_its_power_reads_off_is_left_alone_though_it_was_approved(world: World) -> None:
+    world.nova.silent.discard("c1")
+    world.bmcs["c1"].on_off = lambda: None
+    approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.NOVA_REPORTS])
+    world.recover()
+    assert the_incident(world).gate is Gate.NOT_SILENT
+    assert world.nova.calls == []
+
+
+@pytest.mark.fault(43)
+def test_one_whose_own_nova_conf_reports_more_seldom_is_heard_though_its_bmc_lies_and_it_was_approved(
+    world: World,
+) -> None:
+    world.store.put(compute_node("c1", RUNTIME_CONFIG), RuntimeConfig("c1", report_interval_s=100).to_kv())
+    world.nova.own_interval_s["c1"] = 100.0
+    world.nova.reports_at["c1"] = world.clock.monotonic() + 90
     world.nova.silent.discard("c1")
     world.bmcs["c1"].on_off = lambda: None
     approve(world.store, world.clock, ["c1"], by="ann", gates=[Gate.NOVA_REPORTS])
