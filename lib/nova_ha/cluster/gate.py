@@ -208,6 +208,8 @@ class Cause(enum.Enum):
     BEING_WATCHED = "being-watched"
     SEEN_SILENT = "seen-silent"
     NO_WITNESS = "no-witness"
+    # nova-reports, agent-alive: what was seen may be older than the operator's word that the host is off
+    BEFORE_THE_WORD = "before-the-word"
     # agent-alive: it lives, and that proves nothing; or the monitor is not to ask
     TAKES_CONNECTIONS = "takes-connections"
     IGNORED = "ignored"
@@ -215,7 +217,7 @@ class Cause(enum.Enum):
 
 # With these causes a gate says that something could not be read for now, and no more: that ends by itself.
 UNREAD = frozenset({(Gate.NO_IDENTITY, Cause.SHOWS_NONE), (Gate.NOT_SILENT, Cause.CANNOT_TELL)})
-_NO_SIGN = (Cause.CANNOT_TELL, Cause.FAILS_BRIEFLY, Cause.CALLED_UP)
+_NO_SIGN = (Cause.CANNOT_TELL, Cause.FAILS_BRIEFLY, Cause.CALLED_UP, Cause.BEFORE_THE_WORD)
 
 
 @dataclass(frozen=True)

@@ -192,6 +192,11 @@ class Incident:
     # 2 had packed servers. 3: each permit has its own end, which an older driver would drop from the record.
     VERSION = 3
 
+    @property
+    def opened(self) -> datetime:
+        """When its story begins: `started` moves with a claim before the fence."""
+        return min([self.started, *(step.at for step in self.steps[:1])])
+
     def goes_on_from(self, before: Incident) -> bool:
         """True where the other is this incident, as it was: `started` alone moves with a claim before the fence."""
         return self.node == before.node and self.steps[:1] == before.steps[:1]

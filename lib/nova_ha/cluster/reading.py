@@ -323,6 +323,14 @@ WORDS: Mapping[tuple[Gate, Judged | Cause], Words] = {
         Gate.NOVA_REPORTS,
         Cause.CALLED_UP,
     ): "its nova-compute still reports for Nova, which calls it up: it has reported since its SSH fails",
+    (
+        Gate.NOVA_REPORTS,
+        Cause.BEFORE_THE_WORD,
+    ): "its nova-compute has reported just now, before the word that it is off or since: it is looked at again",
+    (
+        Gate.AGENT_ALIVE,
+        Cause.BEFORE_THE_WORD,
+    ): "its own Consul agent lives, or is not missed yet since the word that it is off: it is looked at again",
     (Gate.AGENT_ALIVE, _O): "no Consul agent of its own lives",
     (
         Gate.AGENT_ALIVE,

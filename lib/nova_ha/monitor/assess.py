@@ -38,15 +38,18 @@ def assess(view: ClusterView, votes: Votes, node: str, now: datetime, counted: T
 def _counted_anew(view: ClusterView, votes: Votes, node: ComputeNode, now: datetime) -> Keep | Count:
     """Count a failed node again from the first interval on in which a quorum sees it well.
 
-    An incident that waits because its host answered goes on by that count. `failed` is never written again.
+    An incident that waits because its host answered goes on by that count. `failed` is never written again. That it
+    is well is counted in a maintenance too: it ends what was granted for the failure.
     """
     if node.left or node.name in votes.left:
         return Keep()  # it is down on purpose
+    if _has_trouble(view, node.name):
+        return Keep()
+    if node.maintained(now):
+        return Count(0) if votes.of(node.name).agreed(view.quorum) == 0 else Keep()
     number = number_of_fails(view, votes, node, now)
     begun = node.number_fails < view.policy.monitor_fail_threshold
-    if number is None or _has_trouble(view, node.name) or node.maintained(now) or not (number == 0 or begun):
-        return Keep()
-    return Count(number)
+    return Count(number) if number is not None and (number == 0 or begun) else Keep()
 
 
 def _has_trouble(view: ClusterView, node: str) -> bool:

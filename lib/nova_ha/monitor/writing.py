@@ -123,7 +123,7 @@ def _count(store: Store, clock: Clock, view: ClusterView, numbers: Mapping[str, 
 
 def _count_operations(view: ClusterView, node: ComputeNode, number: int, at: datetime) -> list[Operation]:
     opened = view.incidents.get(node.name)
-    ends = (number == 0 and not _to_be_cut(view, node)) or _begins_anew(node, opened)
+    ends = (number == 0 and not _to_be_cut(view, node, at)) or _begins_anew(node, at)
     return [
         # First: where the count is the key that it looks at, the write below moves its index.
         *([] if node.index(NUMBER_FAILS) else [still_registered(node)]),
@@ -132,27 +132,26 @@ def _count_operations(view: ClusterView, node: ComputeNode, number: int, at: dat
         unchanged(node.key(FAILED), node.index(FAILED)),
         # What goes on once it fails again begins without them.
         *([_approval_ended(node)] if ends else []),
-        *(_grants_ended(node, opened, at) if number == 0 and ends and opened else []),
+        *(_grants_ended(node, opened, at) if ends and opened else []),
         # What waited because it answered goes on.
         *([wake()] if node.failed and number >= view.policy.monitor_fail_threshold else []),
     ]
 
 
-def _to_be_cut(view: ClusterView, node: ComputeNode) -> bool:
+def _to_be_cut(view: ClusterView, node: ComputeNode, at: datetime) -> bool:
     """True where an operator lets pass that a failed host answers, and it has failed for a moment only since then."""
     permits = permits_of(node, view.incident(node.name))
     briefly = node.failed and node.number_fails < view.policy.monitor_fail_threshold
-    return briefly and any(permit.gate is Gate.ANSWERS for permit in permits)
+    return briefly and any(permit.lets_pass(Gate.ANSWERS, at) for permit in permits)
 
 
-def _begins_anew(node: ComputeNode, opened: OpenIncident | None) -> bool:
-    """True where a host fails again whose incident waits since it answered.
+def _begins_anew(node: ComputeNode, at: datetime) -> bool:
+    """True where a failed host fails again that was well: what was granted meanwhile would serve this failure.
 
-    An approval that was given while it was well, and lets that not pass, would serve this failure alone.
+    Not where that lets a host pass that answers.
     """
-    waits = opened is not None and opened.incident is not None and opened.incident.gate is Gate.ANSWERS
-    lets_pass = node.approval is not None and Gate.ANSWERS in {permit.gate for permit in node.approval.permits}
-    return waits and node.failed and node.number_fails == 0 and not lets_pass
+    lets_pass = node.approval is not None and node.approval.lets_pass(Gate.ANSWERS, at)
+    return node.counted_anew and node.number_fails == 0 and not lets_pass
 
 
 def _grants_ended(node: ComputeNode, opened: OpenIncident, at: datetime) -> list[Operation]:
@@ -166,7 +165,7 @@ def _grants_ended(node: ComputeNode, opened: OpenIncident, at: datetime) -> list
     ended = incident.seen_alive()
     if ended == incident:
         return []
-    told = ended.noting(at, MONITOR, "the observers see it well: what was granted for its failure has ended")
+    told = ended.noting(at, MONITOR, "the observers have seen it well: what was granted for its failure has ended")
     key = open_incident(node.name)
     return [unchanged(node.key(LOCK), node.index(LOCK)), cas(key, told.to_kv(), opened.index)]
 

@@ -15,8 +15,8 @@ def failing_now(view: ClusterView, votes: Votes, now: datetime, judged: str = ""
     """Return the nodes that fail now. One hangs, or is silent, where a quorum has seen that.
 
     A host whose failing is expected (maintenance, its agent has left) is not among them, nor one that is failed: for
-    that it counts by itself. The `judged` node is, however it fails, since who hangs does not count against who is
-    silent.
+    that it counts by itself; but one that nobody has claimed, and that was well in between, fails anew. The `judged`
+    node is, however it fails, since who hangs does not count against who is silent.
     """
     failing = {
         name for name, node in view.compute_nodes.items() if name == judged or _unexpectedly(view, votes, node, now)
@@ -29,6 +29,7 @@ def failing_now(view: ClusterView, votes: Votes, now: datetime, judged: str = ""
 
 
 def _unexpectedly(view: ClusterView, votes: Votes, node: ComputeNode, now: datetime) -> bool:
-    if node.failed or node.maintained(now) or node.left or node.name in votes.left:
+    counts_by_itself = node.failed and (node.recovered or not node.counted_anew)
+    if counts_by_itself or node.maintained(now) or node.left or node.name in votes.left:
         return False
     return bool(votes.of(node.name).agreed(view.quorum))

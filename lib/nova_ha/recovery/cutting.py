@@ -191,11 +191,16 @@ def _refuse_if_seen(driver: Driver) -> None:
     if sight.answer is Answer.ANSWERS:
         why = f"it answers SSH from {driver.clients.me} before its power was cut: {sight.why}"
         raise NeedsOperator(Gate.ANSWERS, why)
-    votes = driver.votes_now()
-    if votes.agreed(driver.quorum) is None:
-        raise Halted(f"{driver.node.name}: no quorum since the last look: {votes.in_words()}")
-    if votes.agreed(driver.quorum) == 0:
+    name, view = driver.node.name, driver.view_now()
+    votes = driver.all_votes_now(view).of(name)
+    agreed = votes.agreed(driver.quorum)
+    if agreed is None:
+        raise Halted(f"{name}: no quorum since the last look: {votes.in_words()}")
+    if agreed == 0:
         raise NeedsOperator.by(GateReading.of(Gate.ANSWERS, False, Cause.SEEN_AGAIN, votes=votes.in_words()))
+    counted = view.compute_nodes[name].number_fails if name in view.compute_nodes else 0
+    if max(agreed, counted) < driver.policy.monitor_fail_threshold:
+        raise Halted(f"{name}: the observers have seen it well since the last look: {votes.in_words()}")
 
 
 def _refuse_if_it_reports(driver: Driver) -> None:

@@ -14,14 +14,14 @@ from nova_ha.cluster.incident import Incident
 from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.nova_name import same_name
 from nova_ha.cluster.permit import lasting
-from nova_ha.cluster.schema import FAILED, MAINTENANCE, NOVA_HOST, PAUSED, RECOVERED, open_incident
+from nova_ha.cluster.schema import FAILED, MAINTENANCE, NOVA_HOST, NUMBER_FAILS, PAUSED, RECOVERED, open_incident
 from nova_ha.cluster.view import ClusterView, read_view
 from nova_ha.compute import Compute
 from nova_ha.consul.transaction import Committed, Operation, Rejected, cas, delete_cas
 from nova_ha.consul.values import flag_to
 from nova_ha.errors import ConsulError, NovaError, OutcomeUnknown, TryAgain
 from nova_ha.limits import NOVA_PATIENCE_S
-from nova_ha.probe.votes import NodeVotes, Votes, read_votes
+from nova_ha.probe.votes import Votes, read_votes
 from nova_ha.recovery.archive import into_history, last_incident
 from nova_ha.recovery.claim import Claimed, recovered_set, released
 from nova_ha.recovery.driver_clients import DriverClients, Halted, NeedsOperator
@@ -141,10 +141,6 @@ class Driver:
         """Read the cluster as it is by now."""
         return self._ask_consul(lambda: read_view(self._store))
 
-    def votes_now(self) -> NodeVotes:
-        """Read what the observers see of the node by now."""
-        return self.all_votes_now(self.view_now()).of(self.node.name)
-
     def all_votes_now(self, view: ClusterView) -> Votes:
         """Read what the observers see of all nodes by now."""
         return self._ask_consul(lambda: read_votes(self._store, view))
@@ -199,7 +195,7 @@ class Driver:
         except NeedsOperator as refusal:
             self._wait_for_operator(refusal.closed)
         except Halted as halted:
-            stopped = self.incident.noting(self.clients.clock.now(), self.clients.me, str(halted))
+            stopped = self._without_grants().noting(self.clients.clock.now(), self.clients.me, str(halted))
             self._give_back(replace(stopped, session=""))
             raise
 
@@ -221,8 +217,19 @@ class Driver:
 
     def _wait_for_operator(self, closed: Closed) -> None:
         log.error("host=%s step=%s stopped, %s", self.node.name, self.incident.state.value, closed)
-        waiting = stop(self.incident, closed).noting(self.clients.clock.now(), self.clients.me, str(closed))
+        stopped = stop(self._without_grants(), closed)
+        waiting = stopped.noting(self.clients.clock.now(), self.clients.me, str(closed))
         self._give_back(waiting)
+
+    def _without_grants(self) -> Incident:
+        """Return the incident; without what was granted, where the observers have seen the host well meanwhile.
+
+        The monitor ends no grants of an incident whose lock is held.
+        """
+        node = self._node_now()
+        counted = node.counted_anew and node.index(NUMBER_FAILS) != self.node.index(NUMBER_FAILS)
+        ends = counted and self.incident.before_the_fence and not self.lets_pass(Gate.ANSWERS)
+        return self.incident.seen_alive() if ends else self.incident
 
     def _give_back(self, incident: Incident) -> None:
         key = open_incident(incident.node)

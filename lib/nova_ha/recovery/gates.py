@@ -32,6 +32,9 @@ from nova_ha.recovery.targets import targets
 from nova_ha.recovery.transitions import at_work_on, works_on
 
 NAMES_SHOWN = 5
+# What is seen to live so shortly after the word that it is off may have been seen before it: a reading of Nova is
+# up to a cadence old, and Consul misses an agent after some 20 s.
+WORD_IS_NEW_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ class Case:
     def word(self) -> Receipt | None:
         """An operator's word that it is off, while it lasts."""
         return self.receipt if self.receipt and not self.off_by_bmc else None
+
+    @property
+    def word_is_new(self) -> bool:
+        """True where what was seen may be older than the word."""
+        return self.word is not None and (self.findings.latest_now - self.word.at).total_seconds() < WORD_IS_NEW_S
 
     @property
     def fenced(self) -> bool:
@@ -154,7 +162,8 @@ def silence_asked(findings: Findings, node: ComputeNode, incident: Incident | No
 
 def _then(reports: GateReading) -> Then:
     """Another look tells nothing more of one that Nova calls up, nor of an agent: it is asked after Nova."""
-    waits = reports.gate is Gate.NOVA_REPORTS and reports.cause not in (Cause.STILL_REPORTS, Cause.CALLED_UP)
+    seen = (Cause.STILL_REPORTS, Cause.CALLED_UP, Cause.BEFORE_THE_WORD)
+    waits = reports.gate is Gate.NOVA_REPORTS and reports.cause not in seen
     return Then.LOOK_AGAIN if waits else Then.ASK
 
 
@@ -529,11 +538,14 @@ def max_failed(counted: Together, node: ComputeNode) -> GateReading:
 def _begins(case: Case, gate: Gate) -> bool:
     """True where a claim would begin, or begin anew, what an operator may want to judge by other incidents.
 
-    An incident that was claimed while a permit let the gate pass, which has ended since, begins anew as well.
+    An incident that was claimed while a permit let the gate pass, which has ended since, begins anew as well; so does
+    one by a word that has ended, and that of a host that was well in between.
     """
     incident, now = case.incident, case.findings.latest_now
     if case.fenced or incident is None or incident.state is IncidentState.NEEDS_OPERATOR:
         return not case.fenced
+    if case.node.counted_anew or incident.receipt:
+        return True
     return any(permit.gate is gate and not permit.lasts(now) for permit in incident.permits)
 
 
@@ -548,7 +560,8 @@ def _nova_reports(case: Case) -> GateReading | None:
         return GateReading.of(Gate.NOVA_REPORTS, True, Cause.NEVER_KNOWN)
     now_s = needed_s(case.report_interval_s)
     if case.has_reported and reports_now(f.heard, case.host or "", now_s):
-        return GateReading.of(Gate.NOVA_REPORTS, False, Cause.STILL_REPORTS)
+        cause = Cause.BEFORE_THE_WORD if case.word_is_new else Cause.STILL_REPORTS
+        return GateReading.of(Gate.NOVA_REPORTS, False, cause)
     if case.has_reported and reading.service.up:
         return GateReading.of(Gate.NOVA_REPORTS, False, Cause.CALLED_UP)
     if found.others is None:
@@ -564,7 +577,8 @@ def _agent_alive(case: Case) -> GateReading | None:
     f = case.findings
     if case.off_by_bmc:
         return None
-    return shared_gates.agent_alive(f.agent_alive, f.sight.connected or f.votes.takes_connections(f.view.quorum))
+    reading = shared_gates.agent_alive(f.agent_alive, f.sight.connected or f.votes.takes_connections(f.view.quorum))
+    return replace(reading, cause=Cause.BEFORE_THE_WORD) if reading.shut and case.word_is_new else reading
 
 
 # The order in which they are asked. Whether it may be looked at, and from here; then whether it lives; then what may

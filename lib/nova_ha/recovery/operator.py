@@ -163,18 +163,23 @@ def confirm_off(
 ) -> Receipt:
     """Give the operator's word that the host is off, until then (default: 1 h), to the incident that waits for it.
 
-    Refused where no incident waits for that, or a driver works on it.
+    Refused where no incident waits for that, a driver works on it, or the observers see the host well.
     """
     until = _future(clock, until or clock.now() + DEFAULT_CONFIRMATION, "a confirmation")
     receipt = Receipt(ReceiptMethod.OPERATOR, _name(by), clock.now(), until=until, why=_words(why))
     view = read_view(store)
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it asks for you")
+    if node.counted_anew and node.number_fails == 0:
+        raise Refused(
+            f"{node.key(NUMBER_FAILS)} is 0: the observers see {name} well, so it is not off",
+            remedy="see whether you have switched off the right one",
+        )
     opened, incident = _waiting_for_a_receipt(view, node)
     vouched = replace(incident, receipt=receipt, asked={})
     told = vouched.noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
     write = cas(open_incident(name), told.to_kv(), opened.index)
-    commit(store, [lock_free(node), _as_read(node, FAILED), write, wake()])
+    commit(store, [lock_free(node), _as_read(node, FAILED), _as_read(node, NUMBER_FAILS), write, wake()])
     return receipt
 
 

@@ -129,7 +129,11 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         57,
         "a maintenance is no time in which it was seen well",
-        Edit(ASSESS, "node.maintained(now) or not (", "not ("),
+        Edit(
+            ASSESS,
+            "        return Count(0) if votes.of(node.name).agreed(view.quorum) == 0 else Keep()\n",
+            "        return Count(0)\n",
+        ),
         tests="monitor/test_monitor_assess.py::test_a_failed_node_in_a_maintenance_was_not_seen_well",
     ),
     removal(

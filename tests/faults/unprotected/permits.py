@@ -8,6 +8,7 @@ COUNTING = "lib/nova_ha/monitor/writing.py"
 OPERATOR = "lib/nova_ha/recovery/operator.py"
 
 TWO_DAYS_LATER = "test_fault_permits.py::test_an_approval_of_ten_minutes_opens_nothing_two_days_later"
+LIVED = "test_fault_lived_between.py"
 MEANWHILE = (
     "monitor/test_monitor_writing.py::test_an_approval_that_comes_or_changes_while_its_failure_ends_ends_with_it"
 )
@@ -82,9 +83,7 @@ REMOVALS: tuple[Removal, ...] = (
             "        return waiting.seen_alive() if closed.sign_of_life else waiting\n",
             "        return waiting\n",
         ),
-        Edit(
-            COUNTING, "        *(_grants_ended(node, opened, at) if number == 0 and ends and opened else []),\n", ""
-        ),
+        Edit(COUNTING, "        *(_grants_ended(node, opened, at) if ends and opened else []),\n", ""),
         tests=(
             "test_fault_permits.py::"
             "test_what_was_approved_for_hosts_that_were_set_failed_opens_nothing_in_their_next_failure",
@@ -94,8 +93,67 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         47,
         "what is given while a failed host is well ends with its next failure",
-        Edit(COUNTING, " or _begins_anew(node, opened)\n", "\n"),
+        Edit(COUNTING, " or _begins_anew(node, at)\n", "\n"),
         tests="test_fault_permits.py::test_what_was_approved_while_a_host_is_well_serves_no_failure_that_comes_later",
+    ),
+    removal(
+        47,
+        "a host that is well in a maintenance is counted well",
+        Edit(
+            "lib/nova_ha/monitor/assess.py",
+            "        return Count(0) if votes.of(node.name).agreed(view.quorum) == 0 else Keep()\n",
+            "        return Keep()\n",
+        ),
+        tests=(f"{LIVED}::test_a_word_ends_with_a_life_in_a_maintenance",),
+    ),
+    removal(
+        47,
+        "a driver ends what was granted where the monitor cannot, since it holds the lock",
+        Edit(
+            "lib/nova_ha/recovery/driver.py",
+            "        return self.incident.seen_alive() if ends else self.incident\n",
+            "        return self.incident\n",
+        ),
+        tests=f"{LIVED}::test_an_approval_ends_with_a_life_that_the_driver_does_not_see",
+    ),
+    removal(
+        37,
+        "no host is confirmed off that the observers see well",
+        Edit(OPERATOR, "    if node.counted_anew and node.number_fails == 0:\n", "    if False:\n"),
+        tests=f"{LIVED}::test_a_host_that_the_observers_see_well_is_not_confirmed_off",
+    ),
+    removal(
+        21,
+        "an incident of a host that was well in between is judged anew by other incidents",
+        Edit(
+            "lib/nova_ha/recovery/gates.py",
+            "    if case.node.counted_anew or incident.receipt:\n",
+            "    if incident.receipt:\n",
+        ),
+        tests=(
+            f"{LIVED}::test_hosts_that_were_approved_once_are_held_when_they_fail_together_again",
+            f"{LIVED}::test_a_host_whose_fence_was_broken_off_is_held_when_it_fails_with_others_later",
+        ),
+    ),
+    removal(
+        21,
+        "hosts that were set failed, and lived, count when they fail anew",
+        Edit(
+            "lib/nova_ha/probe/failing.py",
+            "    counts_by_itself = node.failed and (node.recovered or not node.counted_anew)\n",
+            "    counts_by_itself = node.failed\n",
+        ),
+        tests=f"{LIVED}::test_hosts_that_were_set_failed_and_lived_are_held_when_they_fail_together_again",
+    ),
+    removal(
+        23,
+        "a late command is not sent to a host that was well since the last look",
+        Edit(
+            "lib/nova_ha/recovery/cutting.py",
+            "    if max(agreed, counted) < driver.policy.monitor_fail_threshold:\n",
+            "    if False:\n",
+        ),
+        tests=f"{LIVED}::test_a_host_that_was_well_between_two_attempts_is_counted_anew_before_it_is_fenced",
     ),
     removal(
         47,

@@ -45,7 +45,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         7,
         "a late command needs a quorum",
-        Edit(CUTTING, "    if votes.agreed(driver.quorum) is None:\n", "    if False:\n"),
+        Edit(CUTTING, "    if agreed is None:\n", "    if agreed is None:\n        return\n    if False:\n"),
         tests=MEANWHILE + "test_a_late_command_needs_a_quorum_too",
     ),
     removal(

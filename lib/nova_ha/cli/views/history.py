@@ -37,8 +37,8 @@ def ended(incident: Incident) -> datetime | None:
 
 
 def took(incident: Incident, now: datetime) -> float:
-    """Return the seconds from its start to its end, or until now."""
-    return max(0.0, ((ended(incident) or now) - incident.started).total_seconds())
+    """Return the seconds from its beginning to its end, or until now."""
+    return max(0.0, ((ended(incident) or now) - incident.opened).total_seconds())
 
 
 def row(incident: Incident, now: datetime) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def _seconds(since: datetime | None, until: datetime | None) -> str:
 def _entries(incident: Incident) -> Sequence[tuple[IncidentState, datetime]]:
     """Return when each state was entered, in order; a state may come again."""
     first = IncidentState.CLAIMED if not incident.steps else incident.steps[0].state
-    entries = [(first, incident.started)]
+    entries = [(first, incident.opened)]
     for step in incident.steps:
         if step.state is not entries[-1][0]:
             entries.append((step.state, step.at))
