@@ -292,7 +292,7 @@ REMOVALS: tuple[Removal, ...] = (
         Edit(RECOVERY_GATES, "    _max_failed,\n", ""),
         STORM_BEFORE_THE_FENCE,
         tests=(
-            "test_fault_plans.py::test_hosts_that_were_set_failed_by_hand_are_not_all_fenced_either",
+            "test_fault_plans.py::test_hosts_that_were_set_failed_by_hand_are_held_together",
             "recovery/test_recovery_whole.py::test_more_hosts_than_the_storm_limit_ask_the_operator",
         ),
     ),

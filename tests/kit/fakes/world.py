@@ -99,8 +99,8 @@ class World:
             self.nova.silent.add(name)
         self.clock.sleep(60)
         for name in names if failed else ():
-            self.store.put(compute_node(name, "status/failed"), "True")
             self.store.put(compute_node(name, "internal/number_fails"), str(streak))
+            self.store.put(compute_node(name, "status/failed"), "True")
         self.report()
 
     def revive(self, name: str) -> None:

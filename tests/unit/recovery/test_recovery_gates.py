@@ -21,7 +21,7 @@ from kit.fakes.values import (
     an_incident,
 )
 from nova_ha.cluster.gate import Cause, Closed, Gate, Trait
-from nova_ha.cluster.incident import IncidentState
+from nova_ha.cluster.incident import Incident, IncidentState
 from nova_ha.cluster.node import IdentityWord, Pause, RuntimeConfig
 from nova_ha.cluster.permit import Permit
 from nova_ha.cluster.policy import Policy
@@ -263,6 +263,11 @@ def others_are_back() -> tuple[Heard, ...]:
     return Heard(-1.0, -0.5, down), first, last
 
 
+def just_confirmed_off() -> Incident:
+    word = replace(WORD, at=NOW - timedelta(seconds=5), until=NOW + timedelta(hours=1))
+    return a_waiting_incident("c1", G.BMC_UNREACHABLE, receipt=word)
+
+
 def several() -> list[GateReading]:
     """Every gate of both parts as open and as closed, for each of its reasons."""
     expired = replace(WORD, until=NOW + timedelta(minutes=5))
@@ -286,6 +291,13 @@ def several() -> list[GateReading]:
         {"node": {"maintenance": a_maintenance(-60)}},
         {"node": VOUCHED},
         {"agent_alive": True, "sight": Sight(Answer.SILENT, "login hangs", True)},
+        {"agent_alive": True, "incidents": (just_confirmed_off(),)},
+        {
+            "reported": frozenset({"c1"}),
+            "incidents": (just_confirmed_off(),),
+            "services": C1_AND_HA_1,
+            "heard": watched(C1_AND_HA_1, moved=("c1", "ha-1"), for_s=1),
+        },
         {"reported": frozenset({"c1"})},
         {
             "reported": frozenset({"c1"}),
