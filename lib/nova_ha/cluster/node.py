@@ -293,7 +293,7 @@ class ComputeNode:
 
     @property
     def counted_anew(self) -> bool:
-        """True where it was counted since it was set failed: a quorum has seen it well in between."""
+        """True where it was counted since it was set failed: it was seen well, or had been set failed by hand."""
         return self.failed and self.index(NUMBER_FAILS) > self.index(FAILED)
 
     @property

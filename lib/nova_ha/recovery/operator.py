@@ -31,6 +31,7 @@ from nova_ha.consul.store import Store
 from nova_ha.consul.transaction import Operation, Rejected, cas, delete_cas, unchanged
 from nova_ha.consul.values import MAX_OPERATIONS, MOST_LINE, BadValue, flag_to, line_from
 from nova_ha.errors import ConfigError, Refused, TryAgain
+from nova_ha.probe.votes import read_votes
 from nova_ha.recovery.archive import into_history
 from nova_ha.recovery.transitions import WORKING, Event, advance
 
@@ -170,12 +171,14 @@ def confirm_off(
     view = read_view(store)
     node = existing_compute_node(view, name)
     refuse_if_worked_on(view, node, "wait until it asks for you")
-    if node.counted_anew and node.number_fails == 0:
+    opened, incident = _waiting_for_a_receipt(view, node)
+    votes = read_votes(store, view).of(name)
+    # By what they see now: nothing is counted of a host in a maintenance, or whose agent has left, and 0 may be old.
+    if votes.agreed(view.quorum) == 0:
         raise Refused(
-            f"{node.key(NUMBER_FAILS)} is 0: the observers see {name} well, so it is not off",
+            f"the observers see {name} well, so it is not off: {votes.in_words()}",
             remedy="see whether you have switched off the right one",
         )
-    opened, incident = _waiting_for_a_receipt(view, node)
     vouched = replace(incident, receipt=receipt, asked={})
     told = vouched.noting(clock.now(), by, f"confirmed off until {to_stamp(until)}: {why}")
     write = cas(open_incident(name), told.to_kv(), opened.index)

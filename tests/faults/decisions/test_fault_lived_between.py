@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from kit.clouds.observed_cloud import THRESHOLD, ObservedCloud
 from kit.fakes.world import Crash
 from nova_ha.cluster.gate import Cause, Gate
 from nova_ha.cluster.incident import Incident
-from nova_ha.recovery.driver_clients import TryAgain
+from nova_ha.recovery.driver_clients import DriverClients, TryAgain
 
 SENDING = b"sending power off"
 
@@ -45,6 +47,24 @@ def resumed(cloud: ObservedCloud) -> None:
     cloud.turns(4)
 
 
+def fail_together_and_are_approved(rack: ObservedCloud) -> list[str]:
+    cut_off = rack.names[:5]
+    rack.hangs(*cut_off)
+    rack.intervals(THRESHOLD)
+    rack.says("approve", *cut_off, "--by", "ann", "--for", "1h")
+    rack.intervals()
+    return cut_off
+
+
+def live_and_fail_together_again(rack: ObservedCloud, names: list[str]) -> None:
+    for name in names:
+        rack.boots(name)
+    rack.intervals(3)
+    rack.clock.sleep(1500)
+    rack.hangs(*names)
+    rack.intervals(THRESHOLD + 1)
+
+
 # --- what was granted ---
 
 
@@ -60,6 +80,20 @@ def test_a_host_that_the_observers_see_well_is_not_confirmed_off(cloud: Observed
     cloud.intervals(THRESHOLD + 1)
     resumed(cloud)
     cloud.assert_untouched("c1")
+
+
+@pytest.mark.fault(37)
+def test_a_host_that_went_off_while_nothing_was_counted_can_be_confirmed_off(cloud: ObservedCloud) -> None:
+    """It was well in its maintenance, which says 0 failed intervals still."""
+    waits_for_its_bmc(cloud)
+    cloud.says("node", "maintenance", "c1", "--for", "2h", "--by", "bob")
+    cloud.boots("c1")
+    cloud.intervals(2)
+    cloud.loses_power("c1")
+    cloud.intervals(2)
+    assert cloud.node("c1").number_fails == 0
+    confirmed_off(cloud)
+    assert incident_of(cloud).receipt is not None
 
 
 @pytest.mark.fault(47)
@@ -163,19 +197,10 @@ def test_a_host_that_was_well_between_two_attempts_is_counted_anew_before_it_is_
 
 @pytest.mark.fault(21)
 def test_hosts_that_were_approved_once_are_held_when_they_fail_together_again(rack: ObservedCloud) -> None:
-    cut_off = rack.names[:5]
-    rack.hangs(*cut_off)
-    rack.intervals(THRESHOLD)
-    rack.says("approve", *cut_off, "--by", "ann", "--for", "1h")
-    rack.intervals()
+    cut_off = fail_together_and_are_approved(rack)
     rack.after_writing(SENDING, lambda: rack.says("pause", "--by", "ann"))
     rack.turns()
-    for name in cut_off:
-        rack.boots(name)
-    rack.intervals(3)
-    rack.clock.sleep(1500)
-    rack.hangs(*cut_off)
-    rack.intervals(THRESHOLD + 1)
+    live_and_fail_together_again(rack, cut_off)
     resumed(rack)
     assert rack.fenced == []
 
@@ -183,19 +208,10 @@ def test_hosts_that_were_approved_once_are_held_when_they_fail_together_again(ra
 @pytest.mark.fault(21)
 def test_hosts_that_were_set_failed_and_lived_are_held_when_they_fail_together_again(rack: ObservedCloud) -> None:
     """No HA node has claimed any of them."""
-    cut_off = rack.names[:5]
-    rack.hangs(*cut_off)
-    rack.intervals(THRESHOLD)
-    rack.says("approve", *cut_off, "--by", "ann", "--for", "1h")
-    rack.intervals()
+    cut_off = fail_together_and_are_approved(rack)
     assert all(map(rack.failed, cut_off))
     rack.says("pause", "--by", "ann")
-    for name in cut_off:
-        rack.boots(name)
-    rack.intervals(3)
-    rack.clock.sleep(1500)
-    rack.hangs(*cut_off)
-    rack.intervals(THRESHOLD + 1)
+    live_and_fail_together_again(rack, cut_off)
     resumed(rack)
     assert rack.fenced == []
 
@@ -260,6 +276,41 @@ def test_a_word_outlasts_an_agent_that_is_not_missed_yet(cloud: ObservedCloud) -
     cloud.agents.discard("c1")
     cloud.sweep()
     cloud.turns(4)
+    cloud.assert_recovered("c1")
+
+
+@pytest.mark.fault(37)
+def test_a_word_outlasts_a_report_from_before_it(cloud: ObservedCloud) -> None:
+    """The HA node keeps what it has read, as its look-out does."""
+    cloud.nova.down_after_s = 60.0
+    cloud.store.put("ha_cluster/config/monitor/witness", "ignore")
+    kept: dict[str, Any] = {"heard": [], "failing": {}}
+    plain = cloud.clients
+
+    def clients(me: str = "ha-1") -> DriverClients:
+        found = plain(me)
+        found.heard[:] = kept["heard"]
+        found.failing_since.update(kept["failing"])
+        return replace(found, keep=lambda heard, failing: kept.update(heard=list(heard), failing=dict(failing)))
+
+    cloud.clients = clients  # type: ignore[method-assign]
+    cloud.bmcs["c1"].away = True
+    cloud.silent["c1"] = 1  # half dead: its nova-compute reports
+    cloud.intervals(THRESHOLD)
+    cloud.says("approve", "c1", "--gate", "nova-reports", "--for", "5m", "--by", "ann")
+    cloud.turns()
+    cloud.clock.sleep(400)
+    cloud.turns(2)
+    cloud.clock.sleep(5)
+    cloud.recover("ha-1")
+    cloud.clock.sleep(8)
+    cloud.loses_power("c1")
+    confirmed_off(cloud)
+    cloud.recover("ha-1")
+    waiting = incident_of(cloud)
+    assert (waiting.gate, waiting.cause) == (Gate.NOVA_REPORTS, Cause.BEFORE_THE_WORD)
+    assert waiting.receipt is not None
+    cloud.turns(6)
     cloud.assert_recovered("c1")
 
 

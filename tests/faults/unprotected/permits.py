@@ -119,7 +119,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         37,
         "no host is confirmed off that the observers see well",
-        Edit(OPERATOR, "    if node.counted_anew and node.number_fails == 0:\n", "    if False:\n"),
+        Edit(OPERATOR, "    if votes.agreed(view.quorum) == 0:\n", "    if False:\n"),
         tests=f"{LIVED}::test_a_host_that_the_observers_see_well_is_not_confirmed_off",
     ),
     removal(

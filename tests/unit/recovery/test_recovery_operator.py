@@ -43,7 +43,9 @@ def world() -> World:
 
 
 def given(world: World, incident: Incident | None = None, *, failed: bool = True) -> None:
-    """c1 as it is while its incident is open."""
+    """c1 as it is while its incident is open: the observers see it fail."""
+    world.silent["c1"] = 3
+    world.report()
     world.store.put(compute_node("c1", "status/failed"), str(failed))
     world.store.put(compute_node("c1", "status/recovered"), str(incident is not None))
     if incident:
