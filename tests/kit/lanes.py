@@ -49,7 +49,15 @@ REHEARSALS = Path(__file__).parents[1] / "integration/sandbox"
 # Each of its tests has a cloud of its own.
 REHEARSED = ("test_sandbox_rehearsal.py",)
 # Whose sweeps must end in time: a machine that does something else first would be seen, and not the product.
-IN_TIME = ("test_watch_payloads.py", "test_whole_payloads.py", "test_checks_ssh_peers.py", "test_checks_on_consul.py")
+IN_TIME = (
+    "test_watch_payloads.py",
+    "test_whole_payloads.py",
+    "test_checks_ssh_alive.py",
+    "test_checks_ssh_peers.py",
+    "test_checks_on_consul.py",
+    "test_power_processes.py",
+    "test_power_sweep.py",
+)
 # Many agents, clocks and wires of their own, all struck at one moment, or three HA nodes that speak TLS in each call:
 # they are given the machine. Beside another cloud, on slow cores, their checks end by their own time limit.
 LARGE = (

@@ -26,9 +26,11 @@ A_CHECK = f"from nova_ha.power import *; connect(FenceDevice(**{asdict(SILENT)!r
 def hung(mark: str) -> Iterator[list[int]]:
     """The processes of a call that waits for a silent BMC; they are there while the test runs."""
     with silent_tcp(SILENT.host, SILENT.port):
-        call = threading.Thread(target=connect(SILENT).power, args=(4,))
+        call = threading.Thread(target=connect(SILENT).power, args=(60,))
         call.start()
-        yield wait_until_marked(mark, WORKERS)
+        family = wait_until_marked(mark, WORKERS)
+        yield family
+        os.kill(min(family), signal.SIGKILL)
         call.join(timeout=30)
         assert not call.is_alive()
 

@@ -158,7 +158,7 @@ def test_no_test_at_all_is_finished() -> None:
 
 def test_a_folder_has_the_lanes_of_all_that_is_in_it() -> None:
     assert lanes_of(TESTS) == lanes_of(TESTS / "integration") == set(Lane)
-    assert lanes_of(TESTS / "unit") == lanes_of(TESTS / "integration/power") == {Lane.OTHERS}
+    assert lanes_of(TESTS / "unit") == lanes_of(TESTS / "integration/compute") == {Lane.OTHERS}
     assert lanes_of(TESTS / "no-such-folder") == set()
 
 

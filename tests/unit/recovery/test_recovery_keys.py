@@ -79,6 +79,8 @@ def test_every_key_of_recoveries_and_of_an_operators_day_has_a_name_that_every_c
     operator.pause(world.store, world.clock, by="ann")
     operator.resume(world.store)
     waiting = a_waiting_incident("c2", Gate.BMC_UNREACHABLE, before=IncidentState.FENCING)
+    world.silent["c2"] = 3
+    world.report()
     world.store.put(compute_node("c2", "status/failed"), "True")
     world.store.put(open_incident("c2"), waiting.to_kv())
     operator.confirm_off(world.store, world.clock, "c2", by="ann")
