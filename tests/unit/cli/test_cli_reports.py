@@ -140,6 +140,15 @@ def test_explain_says_what_the_monitor_makes_of_it(nova_ha: Operator, world: Wor
     assert words in nova_ha.well("explain", "c1").out
 
 
+def test_explain_says_of_a_failed_node_that_was_well_since_that_it_counts_anew(nova_ha: Operator, world: World) -> None:
+    world.hang("c1")
+    world.store.put(compute_node("c1", "internal/number_fails"), "0")
+    world.hang("c1", streak=2, failed=False)
+    shown = nova_ha.well("explain", "c1").out
+    assert "It is failed, and is counted anew: 2 of 3 failed intervals" in shown
+    assert "not set failed yet" not in shown
+
+
 def test_explain_of_an_unknown_node_is_one_line(nova_ha: Operator) -> None:
     ran = nova_ha("explain", "nowhere")
     assert (ran.code, ran.err.count("\n")) == (1, 1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nova_ha.cli.clients import Clients
 
 if TYPE_CHECKING:
+    from nova_ha.cluster.node import ComputeNode
     from nova_ha.cluster.view import ClusterView
     from nova_ha.monitor.verdict import Verdict
 
@@ -34,7 +35,7 @@ def explanation(clients: Clients, name: str) -> dict[str, Any]:
         "node": name,
         "failed": node.failed,
         "number_fails": node.number_fails,
-        "words": f"{name}: {duty(view, name, now).words}. {in_words(view, verdict)}{shown and f'. {shown}'}",
+        "words": f"{name}: {duty(view, name, now).words}. {in_words(view, node, verdict)}{shown and f'. {shown}'}",
         "votes": votes.of(name).in_words(),
         "permits": permits_values(permits_of(node, view.incident(name)), now),
         "gates": [
@@ -51,8 +52,8 @@ def explanation(clients: Clients, name: str) -> dict[str, Any]:
     }
 
 
-def in_words(view: ClusterView, verdict: Verdict) -> str:
-    """Return what the monitor makes of it, as a sentence."""
+def in_words(view: ClusterView, node: ComputeNode, verdict: Verdict) -> str:
+    """Return what the monitor makes of the node, as a sentence."""
     from nova_ha.monitor.verdict import Count, Flip, Hold
 
     threshold = view.policy.monitor_fail_threshold
@@ -64,6 +65,8 @@ def in_words(view: ClusterView, verdict: Verdict) -> str:
             return f"{number} of {threshold} failed intervals, but it is not set failed: {closed}"
         case Count(0):
             return "No quorum sees it fail"
+        case Count(number) if node.failed:
+            return f"It is failed, and is counted anew: {number} of {threshold} failed intervals"
         case Count(number):
             return f"{number} of {threshold} failed intervals: it is not set failed yet"
         case _:
