@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from _pytest.junitxml import xml_key
 from hypothesis import settings
+from nova_ha import beside
 from nova_ha.errors import HAError
 from nova_ha.sandbox.processes import LEADS_OUT
 from nova_ha.sandbox.provide import consul_version, find_consul
@@ -31,6 +32,14 @@ def _own_sigterm() -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_goes_on_beside() -> Iterator[None]:
+    """Let what runs within a test's own process start no look-out: it would ask the Consul of an operator at work."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(beside, "start_beside", lambda command: "")
+        yield
 
 
 # What a script starts in the background has the interrupt ignored, and would hand that on to all that it starts.

@@ -11,10 +11,9 @@ from kit.fakes.world import World
 from nova_ha.cli.views import closed_gates
 from nova_ha.cluster.gate import Gate
 from nova_ha.cluster.incident import ReceiptMethod
-from nova_ha.cluster.schema import PAUSED, compute_node, ha_node
+from nova_ha.cluster.schema import PAUSED, compute_node
 from nova_ha.cluster.view import read_view
 from nova_ha.errors import ConfigError, ExitCode
-from nova_ha.recovery import this_agent
 from nova_ha.recovery.driver_clients import DriverClients
 
 
@@ -180,35 +179,6 @@ def test_a_reset_of_a_silent_host_is_refused(nova_ha: Operator, world: World) ->
     ran = nova_ha("node", "reset", "c1")
     assert ran.code == 3
     assert "bring the host up first" in ran.err
-
-
-def test_a_recovery_by_hand_of_a_node_that_nobody_registered_says_so(
-    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(this_agent, "clients_of_this_agent", lambda *_: world.clients("ha-1"))
-    ran = nova_ha("handle", "recovery", "--node", "compute-77")
-    assert ran.code == 1
-    assert "no compute node 'compute-77' is registered" in ran.err
-
-
-def test_a_recovery_by_hand_that_waits_or_asks_is_not_done(
-    nova_ha: Operator, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A script with `&&` must not believe that its servers run elsewhere."""
-    monkeypatch.setattr(this_agent, "clients_of_this_agent", lambda: world.clients("ha-1"))
-    words = ("handle", "recovery", "--node")
-    world.hang("c1", "c2")
-    assert nova_ha(*words, "c1", "--dry-run").code == ExitCode.DONE
-    nova_ha.well("pause")
-    assert nova_ha(*words, "c1").code == ExitCode.REFUSED
-    nova_ha.well("resume")
-    world.store.put(ha_node("ha-1", "status/in_use"), "True")
-    assert nova_ha(*words, "c1").code == ExitCode.TRY_AGAIN
-    world.store.put(ha_node("ha-1", "status/in_use"), "False")
-    world.store.drop(compute_node("c2", "config/bmc/ip"))
-    for _ in range(2):
-        assert nova_ha(*words, "c2", "--json").code == ExitCode.REFUSED
-    assert nova_ha(*words, "c1").code == ExitCode.DONE
 
 
 @pytest.mark.parametrize("words", [("approve", "c1"), ("node", "maintenance", "c1")])

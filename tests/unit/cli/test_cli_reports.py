@@ -140,7 +140,7 @@ def test_explain_says_what_the_monitor_makes_of_it(nova_ha: Operator, world: Wor
     assert words in nova_ha.well("explain", "c1").out
 
 
-def test_explain_says_of_a_failed_node_that_was_well_since_that_it_counts_anew(nova_ha: Operator, world: World) -> None:
+def test_explain_says_of_a_failed_node_that_it_is_counted_anew(nova_ha: Operator, world: World) -> None:
     world.hang("c1")
     world.store.put(compute_node("c1", "internal/number_fails"), "0")
     world.hang("c1", streak=2, failed=False)

@@ -1,4 +1,4 @@
-"""The handler of the watch on the observers' checks, and its command."""
+"""The handler of the watch on the observers' checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from kit.fakes.cluster import is_failed, register
 from kit.fakes.observers import a_report, publish
 from kit.fakes.store import FakeStore
@@ -44,26 +43,6 @@ def test_a_handler_of_an_agent_that_is_no_ha_nodes_does_nothing(
     with pytest.raises(Refused, match=r"compute-9 is not an HA node.*ha-node add compute-9"):
         failures.handle()
     assert store.commits == []
-
-
-def test_a_dry_run_says_what_would_be_done_and_does_nothing(store: FakeStore) -> None:
-    result = CliRunner().invoke(failures.command, ["--dry-run"])
-    assert result.output == "would: c2: number_fails is 1\nwould: c1: status/failed is True\n"
-    assert store.commits == []
-
-
-def test_the_command_says_what_it_did(store: FakeStore) -> None:
-    assert CliRunner().invoke(failures.command, ["--node", "c1"]).output == "c1: status/failed is True\n"
-    assert not is_failed(store, "c2")
-    again = CliRunner().invoke(failures.command, ["--json"])
-    assert json.loads(again.output) == {
-        "dry_run": False,
-        "counted": {"c2": 1},
-        "flipped": [],
-        "held": {},
-        "not_counted": {},
-    }
-    assert CliRunner().invoke(failures.command, []).output == "nothing changes\n"
 
 
 @pytest.mark.fault(26)

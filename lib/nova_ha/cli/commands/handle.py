@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from nova_ha.cli.lazy import LazyGroup, Place
+from nova_ha.cli.lazy import COMMANDS, LazyGroup, Place
 
 HANDLERS = {
-    "failures": Place("nova_ha.handlers.failures:command", "Count failed intervals, and set status/failed."),
-    "recovery": Place("nova_ha.handlers.recovery:command", "Recover failed nodes."),
+    "failures": Place(COMMANDS + "handle_failures:handle_failures", "Count failed intervals, and set status/failed."),
+    "recovery": Place(COMMANDS + "handle_recovery:handle_recovery", "Recover failed nodes."),
 }
 
 
