@@ -20,7 +20,6 @@ def handle() -> int:
     """Handle one call of a watch: leave the agent where something is due, and drive it from there."""
     from nova_ha.cluster.duty import duties
     from nova_ha.cluster.view import read_view
-    from nova_ha.recovery.this_agent import clients_of_this_agent
 
     store: Store = connect()
     view = read_view(store)
@@ -35,6 +34,7 @@ def handle() -> int:
     from nova_ha.log import log_to_the_journal
     from nova_ha.recovery.heard_before import DRIVER, HeardBefore, take_over
     from nova_ha.recovery.recover import recover_all
+    from nova_ha.recovery.this_agent import clients_of_this_agent
     from nova_ha.run_folder import this_agent
 
     with log_to_the_journal():

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 # A test that runs and the one after it: by that a worker knows which fixtures it still needs.
 AHEAD = 2
-# A third of the share of what runs at full priority. A tenth (10) let calls that are given 12 or 20 s end by that limit.
+# A third of the share of what has full priority. With a tenth (10), calls that have 12 or 20 s ended by that limit.
 LOW_PRIORITY = 5
 # How long a lane may take to end its cloud once it is interrupted.
 ENDING_S = 60.0
