@@ -224,8 +224,9 @@ def _path_of(config: pytest.Config, argument: str) -> Path:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
-    return Lanes(len(config.getoption("tx")), config.rootpath)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes | None:
+    """Schedule what has no order of its own: whoever says `--dist` has no whole cloud among the tests."""
+    return Lanes(len(config.getoption("tx")), config.rootpath) if config.getoption("dist") == "load" else None
 
 
 def _is_worker(config: pytest.Config) -> bool:
