@@ -43,7 +43,7 @@ test: .venv/.developing ## run the unit tests, and the integration tests on real
 
 test-fast: .venv/.developing ## run what needs no whole cloud; some four minutes
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
-	$(BIN)/pytest -n 2 --dist loadfile $(FAST_TESTS) $(ARGS)
+	$(BIN)/pytest -n auto $(FAST_TESTS) $(ARGS)
 
 test-consul: .venv/.developing ## run what meets Consul most closely on another one: make test-consul CONSUL=/path/to/consul
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip

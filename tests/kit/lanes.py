@@ -1,9 +1,10 @@
-"""Lanes of tests, side by side on two cores: whole clouds in one, all others beside them at low priority.
+"""Lanes of tests on two cores: first what runs in its own process alone, then what meets real parts.
 
-While those run, there is one cloud at a time, and it goes on as if it were alone. Once they have ended, and with them
-the clouds that bear no other beside them, the second core is free: the clouds that are left run two at once, a file
-at a time. A plugin for pytest-xdist: `pytest -n auto` makes as many workers as lanes are asked for; one lane alone is
-one process, as without. A worker has a few tests ahead and no more, so that `-x` ends the others too.
+Tests on fakes come first, a file at a time on each of two workers; tests on real parts without a cloud go on beside
+them and behind them, at low priority. Then come the whole clouds: one at a time, as if it were alone, while anything
+else runs; those that bear another beside them run two at once when all else has ended. A plugin for pytest-xdist:
+`pytest -n auto` makes as many workers as the lanes need; what needs one alone is one process, as without. A worker
+has a few tests ahead and no more, so that `-x` ends the others too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import functools
 import os
 import re
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,17 +37,21 @@ ENDING_S = 60.0
 class Lane(enum.Enum):
     """What may run at the same time as tests of another lane, and never as those of its own.
 
-    The last is no exception: two of its files run at once, when nothing else does.
+    The first and the last are no exception: two of their files run at once.
     """
 
+    QUICK = "tests on fakes"
+    OTHERS = "tests on real parts"
     CLOUDS = "whole clouds that need one core for themselves"
-    OTHERS = "all others"
     PAIRED = "whole clouds of which two may run at once"
 
 
+TESTS = Path(__file__).parents[1]
+# The folders whose tests meet no real part: they need a core, and nobody else's answer in time.
+ON_FAKES = tuple(TESTS / folder for folder in ("unit", "faults/decisions", "faults/malformed"))
 # What a file of tests imports that makes a whole cloud; and the folder whose tests run the command that makes one.
 MAKES_A_CLOUD = re.compile(r"^from kit\.clouds\.(whole|divided) import", re.MULTILINE)
-REHEARSALS = Path(__file__).parents[1] / "integration/sandbox"
+REHEARSALS = TESTS / "integration/sandbox"
 # Each of its tests has a cloud of its own.
 REHEARSED = ("test_sandbox_rehearsal.py",)
 # Whose sweeps must end in time: a machine that does something else first would be seen, and not the product.
@@ -75,23 +80,32 @@ def lane_of(path: Path) -> Lane:
     """Return the lane of a file of tests."""
     if path.name in IN_TIME:
         return Lane.CLOUDS
+    if any(path.is_relative_to(folder) for folder in ON_FAKES):
+        return Lane.QUICK
     if not (path.is_relative_to(REHEARSALS) or MAKES_A_CLOUD.search(path.read_text())):
         return Lane.OTHERS
     return Lane.CLOUDS if path.name in LARGE else Lane.PAIRED
 
 
-def lanes_of(path: Path) -> set[Lane]:
-    """Return the lanes of all that is in a file or folder of tests."""
+def lanes_of(path: Path) -> Counter[Lane]:
+    """Return how many files there are of each lane in a file or folder of tests."""
     files = path.rglob("test_*.py") if path.is_dir() else [path]
-    return {lane_of(file) for file in files if file.exists()}
+    return Counter(lane_of(file) for file in files if file.exists())
+
+
+def workers_for(files: Mapping[Lane, int]) -> int:
+    """Return how many workers so many files of these lanes need."""
+    at_once = [min(files.get(Lane.QUICK, 0), 2), min(files.get(Lane.PAIRED, 0), 2), min(files.get(Lane.CLOUDS, 0), 1)]
+    return max(at_once) + min(files.get(Lane.OTHERS, 0), 1)
 
 
 class Lanes:
-    """The scheduler: each worker has a lane, and gets its tests in their order. See xdist's `Scheduling`.
+    """The scheduler: a worker gets its tests in their order. See xdist's `Scheduling`.
 
-    The paired clouds wait in files, since a file has one cloud, but rehearsals one by one: the worker of the clouds
-    takes the next when it has no other test left, and one that has no lane does so too, once all of the first two
-    lanes is done. One worker alone has everything in turn.
+    One worker has the tests on real parts, and nothing else. Each other one takes a file on fakes after the other;
+    the first that finds none left takes the clouds that need a core, and goes on with the paired ones. These wait in
+    files, since a file has one cloud, but rehearsals one by one. The other worker takes of them too, once all tests
+    on real parts, and all clouds that need a core, are done. One worker alone has everything in turn.
     """
 
     def __init__(self, workers: int, root: Path) -> None:
@@ -100,12 +114,17 @@ class Lanes:
         self._tests: dict[WorkerController, Sequence[str]] = {}
         self._waiting: dict[WorkerController, deque[int]] = {}
         self._sent: dict[WorkerController, deque[int]] = {}
-        # Lanes without a worker: at first all, later those of a worker that has crashed.
+        # What one worker has as a whole: the tests on real parts, and what one that has crashed had left.
         self._free: deque[deque[int]] = deque()
-        # The files of the paired clouds that nobody has taken, and what must be done before two of them run at once.
+        # What nobody has taken: files on fakes, the clouds that need a core, the files of the paired ones.
+        self._quick: deque[list[int]] = deque()
+        self._clouds: list[int] = []
         self._files: deque[list[int]] = deque()
+        # What must be done before two clouds run at once.
         self._before: set[int] = set()
         self._others: set[int] = set()
+        # Who has clouds while anything else runs: it alone.
+        self._cloudy: WorkerController | None = None
         self._laid_out = False
 
     @property
@@ -118,7 +137,7 @@ class Lanes:
 
     @property
     def tests_finished(self) -> bool:
-        left = [*self._free, *self._files, *self._waiting.values()]
+        left = [*self._free, *self._quick, self._clouds, *self._files, *self._waiting.values()]
         return self._laid_out and not any(left) and all(len(sent) < AHEAD for sent in self._sent.values())
 
     @property
@@ -139,7 +158,10 @@ class Lanes:
         idle = [node for node in self.nodes if not self._waiting[node] and not self._sent[node]]
         for number, tests in enumerate(self._free):
             if idle:
-                self._waiting[idle[number % len(idle)]].extend(tests)
+                node = idle[number % len(idle)]
+                self._waiting[node].extend(tests)
+                if self._before.intersection(tests) and self._others.isdisjoint(tests):
+                    self._cloudy = node  # it goes on where one with clouds has crashed
         if idle:
             self._free.clear()
         for node in idle:
@@ -147,43 +169,49 @@ class Lanes:
 
     def _lay_out(self, tests: Sequence[str]) -> None:
         lanes: Mapping[Lane, deque[int]] = {lane: deque() for lane in Lane}
-        files: dict[str, list[int]] = {}
+        files: Mapping[Lane, dict[str, list[int]]] = {lane: {} for lane in Lane}
         for index, test in enumerate(tests):
             file = test.partition("::")[0]
             lane = lane_of(self._root / file)
             lanes[lane].append(index)
-            if lane is Lane.PAIRED:
-                files.setdefault(test if Path(file).name in REHEARSED else file, []).append(index)
-        self._others.update(lanes[Lane.OTHERS])
-        if self._workers > 1:
-            self._files.extend(files.values())
-            self._before.update(lanes[Lane.CLOUDS], lanes[Lane.OTHERS])
-            if self._files and not lanes[Lane.CLOUDS]:
-                lanes[Lane.CLOUDS].extend(self._files.popleft())
-        else:
-            lanes[Lane.CLOUDS].extend(lanes[Lane.PAIRED])
-        self._free.extend(filter(None, (lanes[Lane.CLOUDS], lanes[Lane.OTHERS])))
+            files[lane].setdefault(test if Path(file).name in REHEARSED else file, []).append(index)
         self._laid_out = True
+        if self._workers == 1:
+            self._free.append(deque(index for lane in Lane for index in lanes[lane]))
+            return
+        self._others.update(lanes[Lane.OTHERS])
+        self._before.update(lanes[Lane.CLOUDS], lanes[Lane.OTHERS])
+        self._free.extend(filter(None, [lanes[Lane.OTHERS]]))
+        self._quick.extend(files[Lane.QUICK].values())
+        self._clouds.extend(lanes[Lane.CLOUDS])
+        self._files.extend(files[Lane.PAIRED].values())
 
     def _go_on(self, node: WorkerController) -> None:
         waiting, sent = self._waiting[node], self._sent[node]
-        while len(sent) <= AHEAD:
-            if not waiting and self._takes_a_file(node):
-                waiting.extend(self._files.popleft())
-            if not waiting:
-                break
+        while len(sent) <= AHEAD and (waiting or self._takes_more(node)):
             sent.append(waiting.popleft())
             node.send_runtest_some([sent[-1]])
-        if not waiting and not (self._files and self._pairs(node)):
+        if not waiting and not (self._pairs(node) and (self._quick or self._clouds or self._files)):
             node.shutdown()
 
-    def _takes_a_file(self, node: WorkerController) -> bool:
-        """True where the node may go on with the next file: at once after clouds of its own, else beside nothing."""
-        return bool(self._files and self._pairs(node) and (self._sent[node] or not self._before))
+    def _takes_more(self, node: WorkerController) -> bool:
+        """Let the node take what comes next for it; return whether there is anything."""
+        if not self._pairs(node):
+            return False
+        if self._quick:
+            self._waiting[node].extend(self._quick.popleft())
+        elif self._clouds:
+            self._cloudy = node
+            self._waiting[node].extend(self._clouds)
+            self._clouds.clear()
+        elif self._files and (self._cloudy in (None, node) or not self._before):
+            self._cloudy = self._cloudy or node
+            self._waiting[node].extend(self._files.popleft())
+        return bool(self._waiting[node])
 
     def _pairs(self, node: WorkerController) -> bool:
         """True for a node that runs at full priority: see `_give_way`."""
-        return self._others.isdisjoint(self._sent[node])
+        return self._others.isdisjoint(self._sent[node]) and self._others.isdisjoint(self._waiting[node])
 
     def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
         self._sent[node].remove(item_index)
@@ -199,6 +227,8 @@ class Lanes:
         if not sent:
             return None
         self._before.discard(sent[0])
+        if self._cloudy is node:
+            self._cloudy = None
         self._free.append(deque([*sent, *waiting][1:]))
         return tests[sent[0]]
 
@@ -214,9 +244,9 @@ class Lanes:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    asked = [_path_of(config, argument) for argument in config.args]
-    lanes = set[Lane]().union(*map(lanes_of, asked))
-    return len(lanes) if len(lanes) > 1 and (os.cpu_count() or 1) > 1 else 0
+    asked = sum((lanes_of(_path_of(config, argument)) for argument in config.args), Counter[Lane]())
+    workers = workers_for(asked)
+    return workers if workers > 1 and (os.cpu_count() or 1) > 1 else 0
 
 
 def _path_of(config: pytest.Config, argument: str) -> Path:
@@ -224,9 +254,8 @@ def _path_of(config: pytest.Config, argument: str) -> Path:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes | None:
-    """Schedule what has no order of its own: whoever says `--dist` has no whole cloud among the tests."""
-    return Lanes(len(config.getoption("tx")), config.rootpath) if config.getoption("dist") == "load" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
+    return Lanes(len(config.getoption("tx")), config.rootpath)
 
 
 def _is_worker(config: pytest.Config) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from kit.lanes import Lane, Lanes, lane_of, lanes_of
+from kit.lanes import Lane, Lanes, lane_of, lanes_of, workers_for
 from nova_ha.sandbox.waiting import until
 
 TESTS = Path(__file__).parents[2]
@@ -20,7 +20,8 @@ CLOUD = [f"tests/faults/processes/test_faults_drivers.py::test_{n}" for n in ran
 PAIRED = [f"tests/integration/whole/test_whole_{name}.py::test_{n}" for name in ("bmc", "timer") for n in range(4)]
 # For a machine that does much else besides.
 PATIENCE_S = 300.0
-OTHER = [f"tests/unit/test_layers.py::test_{n}" for n in range(6)]
+OTHER = [f"tests/integration/power/test_power_ipmi.py::test_{n}" for n in range(6)]
+QUICK = [f"tests/unit/test_{name}.py::test_{n}" for name in ("layers", "words", "values") for n in range(4)]
 
 
 class Worker:
@@ -62,7 +63,7 @@ def test_each_lane_has_a_worker_and_its_tests_in_their_order() -> None:
     mixed = [test for pair in zip(OTHER, CLOUD, strict=False) for test in pair] + OTHER[len(CLOUD) :]
     lanes, nodes = started(mixed)
     ran = [[mixed[index] for index in run(lanes, node)] for node in nodes]
-    assert ran == [CLOUD, OTHER]
+    assert ran == [OTHER, CLOUD]
     assert lanes.tests_finished
     assert all(node.shutting_down for node in nodes)
 
@@ -81,28 +82,52 @@ def test_tests_of_one_lane_have_one_worker_and_the_other_ends() -> None:
     assert all(node.shutting_down for node in nodes)
 
 
-def test_one_worker_has_both_lanes_one_after_the_other() -> None:
-    lanes, [node] = started(OTHER + CLOUD, workers=1)
-    assert [(OTHER + CLOUD)[index] for index in run(lanes, node)] == CLOUD + OTHER
+def test_one_worker_has_all_lanes_one_after_the_other() -> None:
+    tests = PAIRED + CLOUD + OTHER + QUICK
+    lanes, [node] = started(tests, workers=1)
+    assert [tests[index] for index in run(lanes, node)] == QUICK + OTHER + CLOUD + PAIRED
+
+
+def test_two_workers_take_the_files_on_fakes_and_the_first_that_finds_none_left_the_clouds() -> None:
+    tests = CLOUD + PAIRED + OTHER + QUICK
+    lanes, (others, first, second) = started(tests, workers=3)
+    assert [tests[index] for index in others.told] == OTHER[:3]
+    assert [tests[index] for index in (*first.told, *second.told)] == QUICK[:3] + QUICK[4:7]
+    assert [tests[index] for index in run(lanes, first)] == QUICK[:4] + QUICK[8:] + CLOUD + PAIRED
+    assert [tests[index] for index in run(lanes, second)] == QUICK[4:8]
+    run(lanes, others)
+    assert lanes.tests_finished
+
+
+def test_no_two_clouds_run_before_those_that_need_a_core_are_done_whoever_is_idle() -> None:
+    tests = CLOUD + PAIRED + QUICK[:4]
+    lanes, (first, second) = started(tests)
+    assert [tests[index] for index in second.told] == CLOUD[:3]
+    assert [tests[index] for index in run(lanes, first)] == QUICK[:4]
+    assert not first.shutting_down
+    for index in range(4):
+        assert len(first.told) == 4
+        lanes.mark_test_complete(second, index)
+    assert [tests[index] for index in first.told[4:]] == PAIRED[4:7]
 
 
 def test_what_a_crashed_worker_has_left_goes_to_the_next_one_without_the_test_that_crashed_it() -> None:
     lanes, nodes = started(CLOUD + OTHER)
-    lanes.mark_test_complete(nodes[0], 0)
-    assert lanes.remove_node(nodes[0]) == CLOUD[1]
+    lanes.mark_test_complete(nodes[1], 0)
+    assert lanes.remove_node(nodes[1]) == CLOUD[1]
     assert not lanes.tests_finished
     fresh = Worker()
     lanes.add_node(fresh)
     lanes.add_node_collection(fresh, CLOUD + OTHER)
     lanes.schedule()
     assert run(lanes, fresh) == [2, 3]
-    run(lanes, nodes[1])
+    run(lanes, nodes[0])
     assert lanes.tests_finished
 
 
 def test_paired_clouds_begin_once_all_else_is_done_and_then_run_two_at_once() -> None:
     tests = CLOUD + PAIRED + OTHER
-    lanes, (first, others, third) = started(tests, workers=3)
+    lanes, (others, first, third) = started(tests, workers=3)
     beside = [tests[index] for index in run(lanes, others)]
     assert beside == OTHER
     assert others.shutting_down
@@ -128,7 +153,7 @@ def test_rehearsals_are_taken_one_by_one() -> None:
 
 def test_while_others_run_there_is_one_cloud_at_a_time() -> None:
     tests = CLOUD + PAIRED + OTHER
-    lanes, (first, others, third) = started(tests, workers=3)
+    lanes, (others, first, third) = started(tests, workers=3)
     assert [tests[index] for index in run(lanes, first)] == CLOUD + PAIRED
     assert third.told == []
     run(lanes, others)
@@ -157,9 +182,29 @@ def test_no_test_at_all_is_finished() -> None:
 
 
 def test_a_folder_has_the_lanes_of_all_that_is_in_it() -> None:
-    assert lanes_of(TESTS) == lanes_of(TESTS / "integration") == set(Lane)
-    assert lanes_of(TESTS / "unit") == lanes_of(TESTS / "integration/compute") == {Lane.OTHERS}
-    assert lanes_of(TESTS / "no-such-folder") == set()
+    assert set(lanes_of(TESTS)) == set(Lane)
+    assert set(lanes_of(TESTS / "integration")) == {Lane.OTHERS, Lane.CLOUDS, Lane.PAIRED}
+    assert set(lanes_of(TESTS / "unit")) == set(lanes_of(TESTS / "faults/decisions")) == {Lane.QUICK}
+    assert set(lanes_of(TESTS / "integration/compute")) == {Lane.OTHERS}
+    assert not lanes_of(TESTS / "no-such-folder")
+
+
+@pytest.mark.parametrize(
+    ("files", "workers"),
+    [
+        ({}, 0),
+        ({Lane.QUICK: 1}, 1),
+        ({Lane.QUICK: 9}, 2),
+        ({Lane.OTHERS: 9}, 1),
+        ({Lane.CLOUDS: 9}, 1),
+        ({Lane.PAIRED: 9}, 2),
+        ({Lane.CLOUDS: 9, Lane.OTHERS: 9}, 2),
+        ({Lane.QUICK: 1, Lane.OTHERS: 1}, 2),
+        (dict.fromkeys(Lane, 9), 3),
+    ],
+)
+def test_there_are_as_many_workers_as_run_tests_at_once(files: dict[Lane, int], workers: int) -> None:
+    assert workers_for(files) == workers
 
 
 @pytest.mark.parametrize(
