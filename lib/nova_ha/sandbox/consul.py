@@ -277,7 +277,10 @@ class Datacenter:
         For after a loss. What each agent thinks of the others is not asked then: a server that its peers have removed
         and taken back can stay "leaving" for some agent for ever (Consul 1.8).
         """
-        until(self._is_whole, "Consul to be whole again", within_s, every_s=0.1)
+        try:
+            until(self._is_whole, "Consul to be whole again", within_s, every_s=0.1)
+        except HAError as error:
+            raise HAError(f"{error.message}: {self._in_words()}") from error
 
     def stop(self) -> None:
         """End all agents, the clients first."""
@@ -355,6 +358,19 @@ class Datacenter:
             return bool(self._leader()) and all(len(found) == len(peers) for found in peers) and self._all_healthy()
         return False
 
+    def _in_words(self) -> str:
+        """Return what each running server says of its peers, and who is not healthy."""
+        said = []
+        for server in self.servers:
+            with suppress(ConsulError):
+                peers = server.ask("/v1/status/peers")
+                said.append(
+                    f"{server.name} has {len(peers)} peers under {server.ask('/v1/status/leader') or 'nobody'}"
+                )
+        with suppress(ConsulError):
+            said.append(f"not healthy: {', '.join(sorted(self._unhealthy())) or 'nobody'}")
+        return "; ".join(said)
+
     def _all_known(self) -> bool:
         with suppress(ConsulError):
             names = {agent.name for agent in self._running}
@@ -362,9 +378,12 @@ class Datacenter:
         return False
 
     def _all_healthy(self) -> bool:
+        return not self._unhealthy()
+
+    def _unhealthy(self) -> set[str]:
         passing = self.ask("/v1/health/state/passing")
         healthy = {check["Node"] for check in passing if check["CheckID"] == "serfHealth"}
-        return {agent.name for agent in self._running} <= healthy
+        return {agent.name for agent in self._running} - healthy
 
     @property
     def _running(self) -> Sequence[Agent]:
