@@ -41,7 +41,7 @@ test: .venv/.developing ## run the unit tests, and the integration tests on real
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
 	$(BIN)/pytest -v -n auto $(TESTS) $(ARGS)
 
-test-fast: .venv/.developing ## run what needs no whole cloud; some four minutes
+test-fast: .venv/.developing ## run what needs no whole cloud; some six minutes
 	@$(BIN)/python -m nova_ha.sandbox.provide consul sshd ipmi_sim ip
 	$(BIN)/pytest -n auto $(FAST_TESTS) $(ARGS)
 
