@@ -181,7 +181,7 @@ class Lanes:
             return
         self._others.update(lanes[Lane.OTHERS])
         self._before.update(lanes[Lane.CLOUDS], lanes[Lane.OTHERS])
-        self._free.extend(filter(None, [lanes[Lane.OTHERS]]))
+        self._free.append(lanes[Lane.OTHERS])
         self._quick.extend(files[Lane.QUICK].values())
         self._clouds.extend(lanes[Lane.CLOUDS])
         self._files.extend(files[Lane.PAIRED].values())

@@ -68,9 +68,12 @@ def test_a_parent_that_is_killed_takes_its_children_along(mark: str) -> None:
 
 
 def test_a_child_that_is_stopped_is_ended_all_the_same(mark: str) -> None:
+    stopped = []
+
     def stop_all() -> None:
         for pid in wait_until_marked(mark, WORKERS):
             os.kill(pid, signal.SIGSTOP)
+            stopped.append(pid)
 
     with silent_tcp(SILENT.host, SILENT.port):
         stopping = threading.Thread(target=stop_all)
@@ -78,6 +81,7 @@ def test_a_child_that_is_stopped_is_ended_all_the_same(mark: str) -> None:
         reading = connect(SILENT).power(4)
         stopping.join(timeout=30)
 
+    assert len(stopped) == WORKERS
     assert reading.why == "timed out after 4 s"
     wait_until_marked(mark, 0)
 

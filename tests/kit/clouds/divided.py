@@ -38,7 +38,7 @@ from kit.machines.wires import Wires
 # For benchmarks of networks (RFC 2544): no machine's own, and here inside the namespaces only.
 NETWORK = Network("198.18")
 JOINED_S = 60.0
-REUNITED_S = 60.0
+JOINS, REUNITED_S = 4, 60.0
 OPERATOR, OPERATOR_ADDRESS = "operator", "198.18.5.1"
 NOVA = "nova"
 
@@ -82,14 +82,16 @@ class DividedCloud(WholeCloud):
     def reunite(self) -> None:
         """Mend all ways, and wait until Consul is one again: gossip alone tries one lost member in 30 s.
 
-        Who has joined once may be lost again to a word of before that still went round: they join again then.
+        All join again every minute: after one time alone Consul 1.8.7 was once not whole in four. Why, is not known.
         """
         self.mend()
-        for last in (False,) * 3 + (True,):
+        for _ in range(JOINS - 1):
             self._join_all()
-            with suppress(*() if last else (HAError,)):
+            with suppress(HAError):
                 self.consul.await_whole(REUNITED_S)
-                break
+                return
+        self._join_all()
+        self.consul.await_whole(REUNITED_S)
 
     def _join_all(self) -> None:
         meeting = self.consul.servers[0].address
