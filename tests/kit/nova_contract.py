@@ -48,12 +48,16 @@ def arrived(cloud: ContractCloud, nova: Compute, host: str, server_id: ServerID)
 
 
 def failed(cloud: ContractCloud, nova: Compute, host: str, server_id: ServerID) -> MigrationStatus:
-    """Wait for a server's newest evacuation to fail, and its server to be in ERROR."""
+    """Wait for a server's newest evacuation to fail, and for the task that was to do it to be over.
+
+    Nova ends the record first, then says why on the server, and clears its task last.
+    """
 
     def over() -> MigrationStatus | None:
         newest = evacuations_of(nova, host, server_id)[0]
-        erred = server(nova, server_id).vm_state is VMState.ERROR
-        return newest.status if erred and not newest.status.open else None
+        left = server(nova, server_id)
+        ended = left.vm_state is VMState.ERROR and not left.task_state
+        return newest.status if ended and not newest.status.open else None
 
     return until(f"{server_id} failed to evacuate", cloud.patience_s, over)
 
@@ -387,8 +391,8 @@ def test_a_second_evacuation_while_the_guest_starts_breaks_the_server_and_starts
     until("both over", cloud.patience_s, over)
     statuses = [entry.status for entry in evacuations_of(nova, source, vm)]
     assert statuses == [MigrationStatus.FAILED, MigrationStatus.DONE]
-    until("in ERROR", cloud.patience_s, lambda: server(nova, vm).vm_state is VMState.ERROR or None)
-    assert "Conflict" in server(nova, vm).fault
+    until("in ERROR, and why", cloud.patience_s, lambda: "Conflict" in server(nova, vm).fault or None)
+    assert server(nova, vm).vm_state is VMState.ERROR
     assert server(nova, vm).host == target
     assert cloud.guests(vm) == {target, cloud.hosts[second]}
 

@@ -335,7 +335,8 @@ class Evacuation:
 
     def _one_followed(self, server: str, progress: ServerProgress, records: Sequence[Migration]) -> Followed:
         record = newest(records, server, progress.previous)
-        waited_s = self.waiting.since(server, progress, self.clock.monotonic())
+        now = self.clock.monotonic()
+        waited_s = self.waiting.since(server, progress, now)
         try:
             followed = follow(
                 progress,
@@ -345,6 +346,7 @@ class Evacuation:
                 server_timeout_s=self.waiting.server_timeout_s,
                 attempts=self.driver.policy.recovery_attempts,
                 look=lambda: self.driver.compute.server(ServerID(server)),
+                rebuilt_for=lambda: self.waiting.rebuilt_for(server, progress, now),
                 source=self.driver.incident.nova_host,
             )
         except NovaError as error:

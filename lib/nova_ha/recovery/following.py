@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from nova_ha.cluster.incident import ServerProgress, ServerState
 from nova_ha.compute import Migration, Server
 from nova_ha.compute.states import MigrationStatus, VMState
-from nova_ha.recovery.moving import NO_TASK
+from nova_ha.recovery.moving import NO_TASK, being_rebuilt
 from nova_ha.recovery.storage import with_disks
 
 # An intent without a visible migration is watched so long before it is sent again: Nova may still act on it.
@@ -48,7 +48,7 @@ class Waiting:
         return now - self._since.setdefault((server, progress.attempts), now)
 
     def rebuilt_for(self, server: str, progress: ServerProgress, now: float) -> float:
-        """Return the seconds since somebody else was first seen to rebuild it, before its next attempt."""
+        """Return the seconds since it was first seen to be rebuilt still, though no open record says by whom."""
         return now - self._rebuilt_since.setdefault((server, progress.attempts), now)
 
     def pause(self, server: str, progress: ServerProgress, now: float, asked_for_s: float = 0.0) -> None:
@@ -83,10 +83,12 @@ def follow(
     server_timeout_s: float,
     attempts: int,
     look: Callable[[], Server | None],
+    rebuilt_for: Callable[[], float],
     source: str,
 ) -> Followed:
     """Return where a server that was asked for stands now. `look` reads it from Nova, only where that decides.
 
+    `rebuilt_for` gives the seconds for which it has been seen in a rebuild whose record is over, this time included.
     Raises what `look` raises; nothing is concluded then.
     """
     if record is None:
@@ -98,6 +100,10 @@ def follow(
         found = look()
         if found is None:
             return _deleted(progress)
+        if being_rebuilt(found) and not destination_fenced and rebuilt_for() < UNSEEN_S:
+            # nova-compute ends the record first, then writes why it failed, and last clears the task: until then the
+            # fault is missing, or that of the try before.
+            return Followed(progress)
         progress = replace(progress, may_run_on=_may_run_on(progress, record, destination_fenced))
         why = found.fault or f"its migration is {record.status.value}"
         return _locked(progress, why) if found.disk_locked else _again(progress, attempts, why)

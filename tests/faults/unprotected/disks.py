@@ -268,6 +268,16 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         51,
+        "why a try failed is read once Nova has said it",
+        Edit(
+            "lib/nova_ha/recovery/following.py",
+            "if being_rebuilt(found) and not destination_fenced and rebuilt_for() < UNSEEN_S:",
+            "if False:",
+        ),
+        tests=f"{OURS}test_a_disk_that_a_writer_holds_stops_everything_and_is_not_tried_again",
+    ),
+    removal(
+        51,
         "what a try of an incident that stopped has put in error is what it was before",
         Edit(EVACUATION, "ServerState.FAILED, ServerState.PENDING)\n", "ServerState.FAILED)\n"),
         tests=f"{OURS}test_what_its_owner_had_shut_down_is_shut_down_again_after_a_retry",

@@ -24,10 +24,14 @@ def evacuated(cloud: SimulatedCloud, **fields: object) -> tuple[Server, bool]:
     nova.force_down(service.service.id, True)
     [shown] = nova.servers(SOURCE)
     nova.evacuate(shown.id, TARGET)
-    until("ended", 5.0, lambda: not nova.evacuations(SOURCE)[0].status.open or None)
-    found = nova.server(shown.id)
-    assert found is not None
-    return found, server.disk == before
+
+    def ended() -> Server | None:
+        """Return the server once its record and its task are over; a record ends before its server says why."""
+        record, found = nova.evacuations(SOURCE)[0], nova.server(shown.id)
+        assert found is not None
+        return found if not (record.status.open or found.task_state) else None
+
+    return until("ended", 5.0, ended), server.disk == before
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,8 @@ LOCKED = (
     'internal error: process exited while connecting to monitor: Failed to get "write" lock\n'
     "Is another process using the image [/var/lib/nova/instances/1/disk]?"
 )
+# How long after a record has failed its server says why, and that its task is over.
+GIVING_UP_S = 1.5
 EVACUABLE = (VMState.ACTIVE, VMState.STOPPED, VMState.ERROR)
 
 
@@ -80,6 +82,7 @@ class FakeNova:
         self.before: Callable[[tuple[str, ...]], None] = lambda call: None
         self._late_s = 0.0
         self._later: list[tuple[float, ServerID, str | None]] = []
+        self._giving_up: list[tuple[float, str, str]] = []
         self._failures: dict[str, list[tuple[Exception, bool]]] = {}
         self._ids = itertools.count(1)
 
@@ -143,6 +146,11 @@ class FakeNova:
             self._later.remove(due)
             with contextlib.suppress(NovaError):
                 self._evacuate(due[1], due[2])
+        for given_up in [given_up for given_up in self._giving_up if given_up[0] <= now]:
+            self._giving_up.remove(given_up)
+            _, failed, why = given_up
+            if server := self.inventory.get(failed):
+                self.inventory[failed] = replace(server, fault=why, disk_locked=why == LOCKED, task_state="")
         for name, service in self.hosts.items():
             if name not in self.silent and self.reports_at[name] <= now:
                 # The one of now is the last that was due, and the next one keeps its phase.
@@ -163,21 +171,15 @@ class FakeNova:
         if server is None:
             return self._record(rebuild.migration, MigrationStatus.ERROR)
         if why := rebuild.fails or self.fail_spawn.get(rebuild.target, ""):
-            self.inventory[server.id] = replace(server, vm_state=VMState.ERROR, fault=why, task_state="")
-            return self._record(rebuild.migration, MigrationStatus.ERROR)
+            return self._fails(rebuild, server, MigrationStatus.ERROR, why)
         if rebuild.target in self.guests[server.id]:
-            exists = replace(server, vm_state=VMState.ERROR, fault="Instance already exists.", task_state="")
-            self.inventory[server.id] = exists
-            return self._record(rebuild.migration, MigrationStatus.FAILED)
+            return self._fails(rebuild, server, MigrationStatus.FAILED, "Instance already exists.")
         if why := self.fail_late.get(rebuild.target, ""):
             self.guests[server.id].add(rebuild.target)
             self._count_doubled(server.id)
-            self.inventory[server.id] = replace(server, vm_state=VMState.ERROR, fault=why, task_state="")
-            return self._record(rebuild.migration, MigrationStatus.FAILED)
+            return self._fails(rebuild, server, MigrationStatus.FAILED, why)
         if server.id in self.locked_disks:
-            failed = replace(server, vm_state=VMState.ERROR, fault=LOCKED, task_state="", disk_locked=True)
-            self.inventory[server.id] = failed
-            return self._record(rebuild.migration, MigrationStatus.FAILED)
+            return self._fails(rebuild, server, MigrationStatus.FAILED, LOCKED)
         if server.root_disk is not RootDisk.VOLUME and {server.host, rebuild.target} & self.unshared:
             self.disks[server.id] = f"new disk of {server.id}, from its image on {rebuild.target}"
         was = VMState.STOPPED if server.vm_state is VMState.STOPPED else VMState.ACTIVE
@@ -188,6 +190,12 @@ class FakeNova:
             self.guests[server.id].add(rebuild.target)
         self._count_doubled(server.id)
         return self._record(rebuild.migration, MigrationStatus.DONE)
+
+    def _fails(self, rebuild: Rebuild, server: Server, status: MigrationStatus, why: str) -> None:
+        """End the record. Why it failed, and that the task is over, is said a moment later, as in Nova."""
+        self._record(rebuild.migration, status)
+        self.inventory[server.id] = replace(server, vm_state=VMState.ERROR)
+        self._giving_up.append((self.clock.monotonic() + GIVING_UP_S, server.id, why))
 
     def _count_doubled(self, server: str) -> None:
         if len(self.guests[server]) > 1:

@@ -30,6 +30,7 @@ def followed(
     waited_s: float = 1,
     fenced: bool = False,
     progress: ServerProgress = ASKED,
+    rebuilt_s: float = 0,
 ) -> Followed:
     return follow(
         progress,
@@ -39,6 +40,7 @@ def followed(
         server_timeout_s=300,
         attempts=3,
         look=lambda: server,
+        rebuilt_for=lambda: rebuilt_s,
         source="c1",
     )
 
@@ -78,6 +80,22 @@ def test_what_a_record_means(
     assert followed(seen, server, waited_s=waited_s, fenced=fenced).progress.state is state
 
 
+@pytest.mark.fault(51)
+def test_why_a_try_failed_is_read_once_its_task_is_over() -> None:
+    before = replace(BROKEN, task_state="rebuild_spawning")
+    locked = replace(BROKEN, fault="its lock", disk_locked=True)
+    record = a_record(M.FAILED)
+    assert followed(record, before).progress == replace(ASKED, migration="m-1", host="ha-1")
+    assert followed(record, locked).disk_locked
+
+
+@pytest.mark.parametrize(("fenced", "rebuilt_s"), [(True, 0), (False, UNSEEN_S)], ids=["fenced", "for-long"])
+def test_a_task_that_nobody_will_end_is_not_waited_for(fenced: bool, rebuilt_s: float) -> None:
+    left = replace(BROKEN, task_state="rebuild_spawning")
+    again = followed(a_record(M.FAILED), left, fenced=fenced, rebuilt_s=rebuilt_s)
+    assert again.progress.state is S.PENDING
+
+
 def test_the_last_try_ends_as_failed_with_novas_own_words() -> None:
     last = replace(ASKED, attempts=3)
     ended = followed(a_record(M.ERROR), BROKEN, progress=last).progress
@@ -98,6 +116,7 @@ def test_an_error_while_looking_concludes_nothing() -> None:
             server_timeout_s=300,
             attempts=3,
             look=look,
+            rebuilt_for=lambda: 0,
             source="c1",
         )
 

@@ -104,6 +104,7 @@ def _advance_evacuation(cloud: Cloud, evacuation: Rebuild) -> None:
         RebuildStage.QUEUED: _start,
         RebuildStage.SPAWNING: _spawn,
         RebuildStage.SPAWNED: _hand_over,
+        RebuildStage.GIVING_UP: _give_up,
     }[evacuation.stage]
     step(cloud, evacuation, server)
 
@@ -114,8 +115,16 @@ def _end(cloud: Cloud, evacuation: Rebuild, status: str) -> None:
 
 
 def _fail(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer, status: str, fault: str) -> None:
-    _end(cloud, evacuation, status)
-    server.vm_state, server.task_state, server.fault = "error", None, fault
+    """End the record. Why it failed, and that the task is over, comes to the server a moment later."""
+    set_status(cloud, evacuation, status)
+    server.vm_state = "error"
+    evacuation.fault, evacuation.stage = fault, RebuildStage.GIVING_UP
+    evacuation.due = cloud.clock.monotonic() + cloud.timing.giving_up_s
+
+
+def _give_up(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
+    evacuation.stage = RebuildStage.OVER
+    server.task_state, server.fault = None, evacuation.fault
 
 
 def _schedule(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:

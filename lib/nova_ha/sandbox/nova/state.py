@@ -25,6 +25,7 @@ class Timing:
     schedule_s: float = 0.2
     rebuild_s: float = 1.0
     handover_s: float = 0.3
+    giving_up_s: float = 0.5
     power_s: float = 0.3
     start_s: float = 1.0
     rpc_timeout_s: float = 60.0
@@ -121,6 +122,7 @@ class RebuildStage(enum.Enum):
     QUEUED = "queued"
     SPAWNING = "spawning"
     SPAWNED = "spawned"
+    GIVING_UP = "giving-up"
     OVER = "over"
 
 
@@ -128,6 +130,7 @@ class RebuildStage(enum.Enum):
 class Rebuild:
     """A migration record, and the work behind it. `stage` OVER with an open status is a record left for ever.
 
+    `fault` is why it has failed, while the server does not have it yet: the record ends first, as in Nova itself.
     `source_freed` is True once the source has been restarted: until then Placement keeps what the server took there.
     """
 
@@ -142,6 +145,7 @@ class Rebuild:
     status: str = "accepted"
     stage: RebuildStage = RebuildStage.SCHEDULING
     stops_after: bool = False
+    fault: str = ""
     source_freed: bool = False
     kind: str = "evacuation"
 
