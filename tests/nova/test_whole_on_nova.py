@@ -19,7 +19,7 @@ from nova_ha.cluster.incident import IncidentState, ServerState
 from nova_ha.compute.states import MigrationStatus, VMState
 
 # How many servers a host has whose recovery is measured, one run for each; `make bench-openstack` asks for more.
-SIZES = [int(word) for word in os.environ.get("NOVA_HA_OPENSTACK_SERVERS", "5 20").split()]
+SIZES = [int(word) for word in os.environ.get("NOVA_HA_OPENSTACK_SERVERS", "12").split()]
 # Until a test lets them go on.
 SLOW_S = 240.0
 # For a busy machine; a real Nova on two processors evacuates one server in 1.1 s.
