@@ -17,7 +17,7 @@ from nova_ha.sandbox.certificates import Authority, Certificate
 from nova_ha.sandbox.network import CONSUL_HTTP, CONSUL_HTTPS, Network
 from nova_ha.sandbox.processes import Child, marked, own_environment
 from nova_ha.sandbox.provide import PROJECT, find_consul
-from nova_ha.sandbox.waiting import until
+from nova_ha.sandbox.waiting import PATIENCE_S, until
 
 CONFIGURATION = PROJECT / "consul.d"
 CALL_TIMEOUT_S = 5.0
@@ -91,7 +91,7 @@ class Agent:
     def start(self) -> None:
         """Start it (again) with the data that it has, and wait until its API answers."""
         self._child.start()
-        until(self._answers, f"the API of {self.name}", within_s=60)
+        until(self._answers, f"the API of {self.name}")
 
     def stop(self) -> None:
         """End it by SIGTERM: it does not leave the cluster, as `leave_on_terminate` is false."""
@@ -263,11 +263,11 @@ class Datacenter:
         """Ask the first server that answers, with all rights. Raises ConsulError."""
         return self._answering().ask(path, method=method, body=body, token=self.management_token)
 
-    def await_leader(self, within_s: float = 30.0) -> str:
+    def await_leader(self, within_s: float = PATIENCE_S) -> str:
         """Wait until the running servers agree on a leader, and return its address."""
         return until(self._leader, "a leader of Consul", within_s)
 
-    def await_members(self, within_s: float = 30.0) -> None:
+    def await_members(self, within_s: float = PATIENCE_S) -> None:
         """Wait until every agent that runs is alive for all others, and in the catalog."""
         until(self._all_known, "all Consul agents to be alive", within_s, every_s=0.1)
 

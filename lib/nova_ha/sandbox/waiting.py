@@ -10,8 +10,11 @@ from nova_ha.errors import HAError
 
 Found = TypeVar("Found")
 
+# For a machine that does much else besides: what never comes is told late, and what comes late is no failure.
+PATIENCE_S = 120.0
 
-def until(look: Callable[[], Found], what: str, within_s: float = 30.0, every_s: float = 0.05) -> Found:
+
+def until(look: Callable[[], Found], what: str, within_s: float = PATIENCE_S, every_s: float = 0.05) -> Found:
     """Look again and again until the result is true, and return it.
 
     Raises HAError naming `what` and the last result after `within_s` seconds.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -48,6 +49,14 @@ def _answer(response: Any) -> tuple[int, Any]:
     return index, json.loads(response.body) if response.code == 200 else None
 
 
+class Asked(enum.Enum):
+    """What came of one question."""
+
+    TAKEN = "taken"
+    OVERTAKEN = "a later answer was taken before"
+    UNANSWERED = "nobody answered"
+
+
 Take = Callable[[Any, int, datetime, datetime | None], None]
 
 
@@ -81,33 +90,45 @@ class Follower:
 
     def catch_up(self) -> bool:
         """Ask once more, so that nothing that was there before this call is missed; False where nobody answers."""
-        return any(self._ask(blocking=False) for _ in (*self._endpoints, self._endpoints[0]))
+        first = self._place % len(self._endpoints)
+        return any(map(self._catches_up_by, (*self._endpoints[first:], *self._endpoints[:first])))
+
+    def _catches_up_by(self, endpoint: Endpoint) -> bool:
+        """Ask it, again as often as an answer that the thread has got overtakes ours; False where it is silent."""
+        while (asked := self._ask(endpoint, {})) is Asked.OVERTAKEN:
+            pass
+        return asked is Asked.TAKEN
 
     def _follow(self) -> None:
         while not self._ended.is_set():
-            if not self._ask(blocking=True):
+            if not self._answered():
                 self._ended.wait(RETRY_S)
 
-    def _ask(self, *, blocking: bool) -> bool:
-        wait = {"index": str(self._index), "wait": f"{WAIT_S}s"} if blocking and self._index else {}
-        endpoint = self._endpoints[self._place % len(self._endpoints)]
+    def _answered(self) -> bool:
+        """Wait for the next answer; where there is none, the next endpoint has its turn."""
+        wait = {"index": str(self._index), "wait": f"{WAIT_S}s"} if self._index else {}
+        place = self._place
+        answered = self._ask(self._endpoints[place % len(self._endpoints)], wait) is not Asked.UNANSWERED
+        self._place = place if answered else place + 1
+        return answered
+
+    def _ask(self, endpoint: Endpoint, wait: Mapping[str, str]) -> Asked:
         try:
             index, body = endpoint.get(self._path, {**self._query, "consistent": "1", **wait}, PATIENCE_S)
         except (OSError, ValueError):
-            self._place += 1
-            return False
+            return Asked.UNANSWERED
         with self._alone:
-            return self._took(index, body) or blocking
+            return self._took(index, body)
 
-    def _took(self, index: int, body: Any) -> bool:
+    def _took(self, index: int, body: Any) -> Asked:
         if index < self._index:
             # An answer that was overtaken; or the state was restored: then the next one is asked for from the start.
             self._index = 0
-            return False
+            return Asked.OVERTAKEN
         now = datetime.now(UTC)
         since, self._known = self._known, now - ON_ITS_WAY
         if index != self._index or not self.answers:
             self._take(body, index, now, since)
         self._index = index
         self.answers += 1
-        return True
+        return Asked.TAKEN
