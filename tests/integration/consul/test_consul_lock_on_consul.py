@@ -22,6 +22,10 @@ from nova_ha.consul.values import SEMAPHORE_FLAGS, SessionID
 from nova_ha.sandbox.provide import find_consul
 from nova_ha.sandbox.waiting import until
 
+LIMIT_S = 60.0
+# For sessions that are to live as long as their test, however long that takes: Consul ends them after twice as long.
+LONG_S = 600
+
 
 class ConsulLock:
     """The real `consul lock`, whose child runs until `finish`."""
@@ -49,7 +53,7 @@ class ConsulLock:
         return "inside" in self.lines
 
     def await_inside(self) -> None:
-        until(lambda: self.inside or self.process.poll() is not None, "consul lock to get in", 20)
+        until(lambda: self.inside or self.process.poll() is not None, "consul lock to get in")
         assert self.inside, self.lines
 
     def finish(self) -> int:
@@ -57,13 +61,19 @@ class ConsulLock:
         assert self.process.stdin
         with suppress(BrokenPipeError):
             self.process.stdin.close()
-        code = self.process.wait(20)
-        self.reader.join(5)
+        code = self.process.wait(LIMIT_S)
+        self.reader.join(LIMIT_S)
+        assert not self.reader.is_alive(), "its child still runs"
         return code
 
     def kill(self) -> None:
+        """End it; its child ends with its standard input."""
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(LIMIT_S)
+        assert self.process.stdin
+        with suppress(BrokenPipeError):
+            self.process.stdin.close()
+        self.reader.join(LIMIT_S)
 
 
 @pytest.fixture
@@ -78,7 +88,7 @@ def running(consul: ConsulCluster) -> Iterator[list[ConsulLock]]:
 
 @pytest.fixture
 def session(store: Store) -> Iterator[SessionID]:
-    made = store.create_session("driver", 15, 1)
+    made = store.create_session("driver", LONG_S, 1)
     yield made
     store.destroy_session(made)
 
@@ -98,10 +108,10 @@ def test_of_contenders_at_the_same_moment_exactly_one_gets_all_the_locks(consul:
 
     def claim(number: int) -> tuple[SessionID, bool]:
         store = consul.store()
-        session = store.create_session(f"driver-{number}", 15, 1)
+        session = store.create_session(f"driver-{number}", LONG_S, 1)
         places = Semaphore.read(store, prefix).take(session, 5)
         assert isinstance(places, list)
-        together.wait(10)
+        together.wait(LIMIT_S)
         locks = [lock(f"{prefix}-{what}/.lock", session) for what in ("ha", "node")]
         return session, commit(store, *locks, *places, cas(f"{prefix}-incident", session.encode(), 0))
 
@@ -139,7 +149,7 @@ def test_a_session_is_renewed_beyond_its_ttl(store: Store) -> None:
     session = Session(store, store.create_session("driver", 10, 1), 0.3)
     first = session._renewed_at
     session.keep_alive()
-    until(lambda: session._renewed_at > first + 0.3, "renewals", 10)
+    until(lambda: session._renewed_at > first + 0.3, "renewals")
     assert not session.lost
     session.end()
     assert session.id not in session_ids(store)
@@ -149,7 +159,7 @@ def test_a_session_that_was_destroyed_is_seen_as_lost(store: Store) -> None:
     session = Session(store, store.create_session("driver", 10, 1), 0.3)
     session.keep_alive()
     store.destroy_session(session.id)
-    until(lambda: session.lost, "the loss to be seen", 10)
+    until(lambda: session.lost, "the loss to be seen")
     session.end()
 
 
@@ -208,7 +218,7 @@ def test_consul_lock_takes_a_place_beside_ours_and_we_see_it(
     operator.await_inside()
     semaphore = Semaphore.read(store, prefix)
     assert (semaphore.limit, len(semaphore.live)) == (2, 2)
-    third = store.create_session("third", 15, 1)
+    third = store.create_session("third", LONG_S, 1)
     assert take(store, prefix, third, 2) == Full(semaphore.live)
     assert operator.finish() == 0
     assert take(store, prefix, third, 2) is True
@@ -233,7 +243,7 @@ def test_we_take_a_place_beside_consul_lock(
 def test_a_waiting_consul_lock_is_woken_when_we_give_our_place_up(
     consul: ConsulCluster, store: Store, prefix: str, session: SessionID, running: list[ConsulLock]
 ) -> None:
-    second = store.create_session("second", 15, 1)
+    second = store.create_session("second", LONG_S, 1)
     assert take(store, prefix, session, 2) is True
     assert take(store, prefix, second, 2) is True
     waiting = ConsulLock(consul, "-n", "2", prefix)
@@ -266,7 +276,7 @@ def test_a_plain_consul_lock_on_the_semaphore_takes_every_place(
 def test_another_limit_than_the_recorded_one_is_refused_by_both_sides(
     consul: ConsulCluster, store: Store, prefix: str, session: SessionID, running: list[ConsulLock]
 ) -> None:
-    second, third = (store.create_session(name, 15, 1) for name in ("second", "third"))
+    second, third = (store.create_session(name, LONG_S, 1) for name in ("second", "third"))
     assert take(store, prefix, session, 2) is True
     other = ConsulLock(consul, "-n", "3", prefix)
     running.append(other)
@@ -280,7 +290,7 @@ def test_another_limit_than_the_recorded_one_is_refused_by_both_sides(
 def test_the_limit_changes_when_nobody_is_inside(
     consul: ConsulCluster, store: Store, prefix: str, session: SessionID, running: list[ConsulLock]
 ) -> None:
-    dead = store.create_session("dead", 15, 1)
+    dead = store.create_session("dead", LONG_S, 1)
     assert take(store, prefix, dead, 1) is True
     store.destroy_session(dead)
     assert take(store, prefix, session, 3) is True
@@ -293,7 +303,7 @@ def test_the_limit_changes_when_nobody_is_inside(
 def test_consul_lock_prunes_our_dead_holders(
     consul: ConsulCluster, store: Store, prefix: str, running: list[ConsulLock]
 ) -> None:
-    dead = [store.create_session("dead", 15, 1) for _ in range(2)]
+    dead = [store.create_session("dead", LONG_S, 1) for _ in range(2)]
     for one in dead:
         assert take(store, prefix, one, 2) is True
     for one in dead:

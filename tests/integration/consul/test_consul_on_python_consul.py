@@ -20,7 +20,7 @@ def library() -> Path:
     folder = CACHE / "python-consul-1.1.0"
     if not (folder / "consul").exists():
         command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), *WANTED]
-        subprocess.run(command, check=True, timeout=120)
+        subprocess.run(command, check=True, timeout=600)
     return folder
 
 
@@ -46,5 +46,5 @@ WHAT = (
 @pytest.mark.parametrize("what", WHAT)
 def test_the_store_and_the_locks_work_with_python_consul(library: Path, what: str) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", str(HERE / what)]
-    done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment(library), capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

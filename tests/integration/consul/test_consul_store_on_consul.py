@@ -118,7 +118,8 @@ def test_a_lock_that_another_session_holds_is_refused_as_held(store: Store, pref
     committed(store, held(prefix, session))
 
 
-def test_a_lock_whose_session_ended_is_refused_for_its_delay(store: Store, prefix: str, session: SessionID) -> None:
+def test_a_lock_whose_session_ended_is_refused_for_its_delay(store: Store, prefix: str) -> None:
+    session = store.create_session("trial", 15, 60)
     committed(store, lock(prefix, session))
     store.destroy_session(session)
     assert store.get(prefix) is None

@@ -247,8 +247,8 @@ def test_a_session_outlives_a_rate_limit_that_ends_in_time(strict: Store, proxy:
     session = Session.create(strict, "driver", 10, 1)
     session.keep_alive()
     proxy.limit_rate(3)
-    until(lambda: proxy.limited == 3, "three renewals to be refused", 60)
-    until(lambda: strict.renew_session(session.id), "a renewal to be taken", 10)
+    until(lambda: proxy.limited == 3, "three renewals to be refused")
+    until(lambda: strict.renew_session(session.id), "a renewal to be taken")
     assert not session.lost
     session.end()
 

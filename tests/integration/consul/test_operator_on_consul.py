@@ -26,7 +26,6 @@ from nova_ha.sandbox.consul import CONFIGURATION
 
 CLOCK = SystemClock()
 HOUR = timedelta(hours=1)
-LOCK = compute_node("c1", "internal/.lock")
 
 
 class Nova:
@@ -73,9 +72,14 @@ def store(guarded: ConsulCluster, token: str) -> Store:
     store = connect({**guarded.agents["ha-1"].access, "CONSUL_HTTP_TOKEN": token})
     for entry in store.list("ha_cluster/"):
         store.commit([delete(entry.key)])
-    add_compute_node(store, "c1", NodeSettings(ssh_user="probe", ssh_password="x"))
+    add_failed_node(store, "c1")
+    return store
+
+
+def add_failed_node(store: Store, name: str) -> None:
+    add_compute_node(store, name, NodeSettings(ssh_user="probe", ssh_password="x"))
     incident = Incident(
-        "c1",
+        name,
         CLOCK.now().replace(microsecond=0),
         IncidentState.NEEDS_OPERATOR,
         before=IncidentState.FENCING,
@@ -84,13 +88,12 @@ def store(guarded: ConsulCluster, token: str) -> Store:
     )
     store.commit(
         [
-            put(compute_node("c1", "status/failed"), b"True"),
-            put(compute_node("c1", "status/recovered"), b"True"),
-            put(open_incident("c1"), incident.to_kv()),
+            put(compute_node(name, "status/failed"), b"True"),
+            put(compute_node(name, "status/recovered"), b"True"),
+            put(open_incident(name), incident.to_kv()),
             put(WAKE, b"before"),
         ]
     )
-    return store
 
 
 def woken(store: Store) -> bool:
@@ -98,10 +101,14 @@ def woken(store: Store) -> bool:
     return entry is not None and entry.value != b"before"
 
 
-def driver_claims(guarded: ConsulCluster) -> SessionID:
+def lock_of(name: str) -> str:
+    return compute_node(name, "internal/.lock")
+
+
+def driver_claims(guarded: ConsulCluster, name: str, lock_delay_s: int) -> SessionID:
     driver = guarded.store()
-    session = driver.create_session("driver", 15, 1)
-    assert isinstance(driver.commit([lock(LOCK, session)]), Committed)
+    session = driver.create_session("driver", 60, lock_delay_s)
+    assert isinstance(driver.commit([lock(lock_of(name), session)]), Committed)
     return session
 
 
@@ -144,26 +151,28 @@ def test_a_returning_node_is_reset_and_its_lock_is_free_at_once(guarded: ConsulC
     assert (node.failed, node.recovered, node.lock_session) == (False, False, "")
     assert (nova.now.forced_down, nova.now.enabled) == (False, True)
     assert woken(store)
-    session = driver_claims(guarded)
+    session = driver_claims(guarded, "c1", 1)
     assert read_view(store).compute_nodes["c1"].lock_session == session
-    store.commit([delete(LOCK)])
+    store.commit([delete(lock_of("c1"))])
     store.destroy_session(session)
 
 
 def test_nothing_is_done_while_a_driver_holds_the_lock_or_its_delay_runs(
     guarded: ConsulCluster, store: Store
 ) -> None:
-    session = driver_claims(guarded)
-    nova = Nova("c1")
+    """On a node of its own: its delay goes on after the test, so that it surely runs within it."""
+    add_failed_node(store, "c2")
+    session = driver_claims(guarded, "c2", 60)
+    nova = Nova("c2")
     for command in (
-        lambda: reset(store, CLOCK, "c1", nova, sees_it, by="ann"),  # type: ignore[arg-type]
-        lambda: operator.confirm_off(store, CLOCK, "c1", by="ann"),
-        lambda: operator.retry(store, CLOCK, "c1", by="ann"),
+        lambda: reset(store, CLOCK, "c2", nova, sees_it, by="ann"),  # type: ignore[arg-type]
+        lambda: operator.confirm_off(store, CLOCK, "c2", by="ann"),
+        lambda: operator.retry(store, CLOCK, "c2", by="ann"),
     ):
         with pytest.raises(Refused, match="is held"):
             command()
     store.destroy_session(session)
     with pytest.raises(TryAgain, match="lock delay"):
-        reset(store, CLOCK, "c1", nova, sees_it, by="ann")  # type: ignore[arg-type]
+        reset(store, CLOCK, "c2", nova, sees_it, by="ann")  # type: ignore[arg-type]
     assert nova.now.forced_down
     assert not woken(store)

@@ -10,13 +10,13 @@ from kit.machines.consul import ConsulCluster
 
 @pytest.fixture(scope="module")
 def consul() -> Iterator[ConsulCluster]:
-    """One server, three HA nodes."""
+    """One server, three HA nodes. Their agents write nothing by themselves, as their coordinates would be."""
     settings = {
         "check_update_interval": "0s",
         "check_output_max_size": 65536,
         "enable_local_script_checks": True,
     }
-    with ConsulCluster(clients=3, settings=settings) as cluster:
+    with ConsulCluster(clients=3, settings=settings, everywhere={"disable_coordinates": True}) as cluster:
         yield cluster
 
 

@@ -30,10 +30,10 @@ def test_an_agent_that_died_or_left_lives_no_more_with_the_rights_of_an_ha_node(
 
     until(lambda: {"ha-1", "c1", "c2"} <= alive(), "all agents to be known")
     consul.agents["c1"].kill()
-    until(lambda: "c1" not in alive(), "the servers to know that it has died", 60)
+    until(lambda: "c1" not in alive(), "the servers to know that it has died")
     assert {"ha-1", "c2"} <= alive()
     token = consul.datacenter.management_token
     consul.agents["c2"].ask("/v1/agent/leave", method="PUT", token=token)
-    until(lambda: "c2" not in alive(), "the servers to know that it has left", 60)
+    until(lambda: "c2" not in alive(), "the servers to know that it has left")
     consul.agents["c1"].start()
-    until(lambda: "c1" in alive(), "it to live again", 60)
+    until(lambda: "c1" in alive(), "it to live again")

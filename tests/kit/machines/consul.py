@@ -21,7 +21,8 @@ class ConsulCluster:
     `acl.enable_key_list_policy`. `files` (for instance
     `[CONFIGURATION / "ha-node.hcl"]`) and `settings` are loaded by every client, `environ` is what its
     scripts see beside CONSUL_HTTP_ADDR and CONSUL_HTTP_TOKEN. An Agent has start, stop, kill, suspend,
-    resume, leave, ask, http_address, access (the CONSUL_* variables), log and pid.
+    resume, leave, ask, http_address, access (the CONSUL_* variables), log and pid. `everywhere` are settings of
+    all agents, also of the servers.
     """
 
     def __init__(
@@ -34,14 +35,24 @@ class ConsulCluster:
         files: Sequence[Path] = (),
         settings: Mapping[str, Any] | None = None,
         environ: Mapping[str, str] | None = None,
+        everywhere: Mapping[str, Any] | None = None,
     ) -> None:
         self._directory = SandboxDirectory()
         self.directory = self._directory.path
         self._reservation = Reservation()
         self._count = clients
         self._loaded: dict[str, Any] = {"files": files, "settings": settings, "environ": environ}
+
+        def new_agent(name: str, address: str, directory: Path, settings: Mapping[str, Any], *rest: Any) -> Agent:
+            return Agent(name, address, directory, {**settings, **(everywhere or {})}, *rest)
+
         self.datacenter = Datacenter(
-            self.directory, self.network, servers=servers, acl=acl, key_list_policy=key_list_policy
+            self.directory,
+            self.network,
+            servers=servers,
+            acl=acl,
+            key_list_policy=key_list_policy,
+            new_agent=new_agent,
         )
 
     def __enter__(self) -> ConsulCluster:
