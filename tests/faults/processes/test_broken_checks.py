@@ -58,7 +58,9 @@ def register(cluster: ConsulCluster, node: str, address: str) -> None:
 @pytest.mark.fault(22)
 def test_checks_that_all_agents_cannot_run_fail_no_host(cluster: ConsulCluster) -> None:
     until(
-        lambda: all(why in words(cluster) for _, why in BROKEN.values()), f"all checks to have run: {words(cluster)}"
+        lambda: all(why in words(cluster) for _, why in BROKEN.values()),
+        f"all checks to have run: {words(cluster)}",
+        PATIENCE_S,
     )
     for name in BROKEN:
         done = handle_failures(cluster, name)
@@ -87,4 +89,4 @@ def words(cluster: ConsulCluster) -> str:
 def handle_failures(cluster: ConsulCluster, name: str) -> subprocess.CompletedProcess[str]:
     environ = {"PATH": commands_path(), **cluster.agents[name].access}
     command = [str(BIN / "nova-ha-handle-failures")]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)

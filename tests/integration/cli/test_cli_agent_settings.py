@@ -64,7 +64,7 @@ def doctor(agent: Agent, **variables: str) -> dict[str, list[Mapping[str, Any]]]
 
 def timer(agent: Agent, **variables: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, **agent.access, **variables}
-    return subprocess.run([TIMER], env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run([TIMER], env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_the_shipped_configuration_runs_as_it_is_meant_to(agents: ConsulCluster) -> None:

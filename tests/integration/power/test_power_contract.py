@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -16,11 +15,11 @@ from nova_ha.power import BMC, PowerReading, PowerState, connect
 from nova_ha.power.device import FenceDevice
 from nova_ha.power.drivers import DRIVERS
 
-ENOUGH_S = 20.0
+ENOUGH_S = 60.0
 NOBODY = "127.11.9.9"
 
 
-def wait_for(bmc: BMC, state: PowerState, within_s: float = 30.0) -> PowerReading:
+def wait_for(bmc: BMC, state: PowerState, within_s: float = 120.0) -> PowerReading:
     deadline = time.monotonic() + within_s
     reading = bmc.power(ENOUGH_S)
     while reading.state is not state and time.monotonic() < deadline:
@@ -109,10 +108,9 @@ def test_a_name_that_does_not_resolve_is_said_so(driver: str) -> None:
 @pytest.mark.fault(19)
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_peer_that_says_nothing_is_given_up_after_the_time_out(driver: str) -> None:
-    device = a_device(driver, port=_free_port())
     silent = silent_udp if driver == "ipmi" else silent_tcp
-    with silent(device.host, device.port):
-        bmc = connect(device)
+    with silent(NOBODY) as port:
+        bmc = connect(a_device(driver, port=port))
 
         for _ in range(2):
             assert bmc.power(2) == PowerReading(PowerState.UNKNOWN, "timed out after 2 s")
@@ -124,9 +122,3 @@ def test_a_peer_that_says_nothing_is_given_up_after_the_time_out(driver: str) ->
 
 def test_a_time_out_too_short_for_anything_is_a_time_out() -> None:
     assert connect(a_device("ipmi")).power(0).why.startswith("timed out")
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((NOBODY, 0))
-        return int(probe.getsockname()[1])

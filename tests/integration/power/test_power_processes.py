@@ -31,7 +31,7 @@ def hung(mark: str) -> Iterator[list[int]]:
         family = wait_until_marked(mark, WORKERS)
         yield family
         os.kill(min(family), signal.SIGKILL)
-        call.join(timeout=30)
+        call.join(timeout=60)
         assert not call.is_alive()
 
 
@@ -50,7 +50,7 @@ def test_no_child_holds_the_output_of_a_check(mark: str) -> None:
         children = [pid for pid in family if pid != check.pid]
         held = {pid: outputs & _open_files(pid) for pid in children}
         check.kill()
-        check.communicate(timeout=10)
+        check.communicate(timeout=60)
 
     assert len(outputs) == 2
     assert all(not files for files in held.values())
@@ -62,7 +62,7 @@ def test_a_parent_that_is_killed_takes_its_children_along(mark: str) -> None:
         wait_until_marked(mark, 1 + WORKERS)
 
         parent.send_signal(signal.SIGKILL)
-        parent.wait(timeout=10)
+        parent.wait(timeout=60)
 
         wait_until_marked(mark, 0)
 
@@ -78,11 +78,12 @@ def test_a_child_that_is_stopped_is_ended_all_the_same(mark: str) -> None:
     with silent_tcp(SILENT.host, SILENT.port):
         stopping = threading.Thread(target=stop_all)
         stopping.start()
-        reading = connect(SILENT).power(4)
-        stopping.join(timeout=30)
+        # Long enough for both to be there, and stopped, before.
+        reading = connect(SILENT).power(15)
+        stopping.join(timeout=60)
 
     assert len(stopped) == WORKERS
-    assert reading.why == "timed out after 4 s"
+    assert reading.why == "timed out after 15 s"
     wait_until_marked(mark, 0)
 
 
@@ -90,10 +91,10 @@ def test_a_child_that_is_stopped_is_ended_all_the_same(mark: str) -> None:
 def test_a_child_that_is_killed_is_an_unknown_power_state(mark: str, which: Callable[[list[int]], int]) -> None:
     readings = []
     with silent_tcp(SILENT.host, SILENT.port):
-        call = threading.Thread(target=lambda: readings.append(connect(SILENT).power(30)))
+        call = threading.Thread(target=lambda: readings.append(connect(SILENT).power(60)))
         call.start()
         os.kill(which(wait_until_marked(mark, WORKERS)), signal.SIGKILL)
-        call.join(timeout=30)
+        call.join(timeout=60)
 
     assert [reading.why for reading in readings] == ["unknown trouble (its process ended with -9)"]
 

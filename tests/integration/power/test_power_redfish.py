@@ -10,7 +10,7 @@ from kit.machines.redfish import FakeRedfish, start_sushy
 from nova_ha.errors import BMCError, OutcomeUnknown
 from nova_ha.power import PowerReading, PowerState, connect
 
-ENOUGH_S = 20.0
+ENOUGH_S = 60.0
 
 
 @pytest.mark.parametrize("status", [400, 409])

@@ -18,8 +18,20 @@ def commands(tmp_path: Path) -> Commands:
 
 
 @pytest.fixture
+def an_untried_cluster(commands: Commands) -> Iterator[ConsulCluster]:
+    """The same before its BMC check has ended for the first time, as it begins at any moment of its interval."""
+    commands.hang("nova-ha-check-bmc")
+    with observed_cluster(commands) as cluster:
+        yield cluster
+
+
+@pytest.fixture
 def an_observed_cluster(commands: Commands) -> Iterator[ConsulCluster]:
     """One HA node that has loaded consul.d/ha-node.hcl, under default deny."""
-    environ = {"PATH": f"{commands.directory}{os.pathsep}{commands_path()}", "OS_CLOUD": "rehearsal"}
-    with ConsulCluster(acl=True, files=[CONFIGURATION / "ha-node.hcl"], environ=environ) as cluster:
+    with observed_cluster(commands) as cluster:
         yield cluster
+
+
+def observed_cluster(commands: Commands) -> ConsulCluster:
+    environ = {"PATH": f"{commands.directory}{os.pathsep}{commands_path()}", "OS_CLOUD": "rehearsal"}
+    return ConsulCluster(acl=True, files=[CONFIGURATION / "ha-node.hcl"], environ=environ)

@@ -97,5 +97,5 @@ def test_a_second_one_that_would_keep_its_port_silent_ends(chassis: Chassis, tmp
     program = "import sys; from pathlib import Path; from nova_ha.sandbox import chassis, host\n"
     program += "host.be_dark(chassis.Chassis(Path(sys.argv[1])))"
     argv = [sys.executable, "-c", program, str(chassis.directory)]
-    assert subprocess.run(argv, env=marked(os.environ, tmp_path), timeout=30).returncode == 0
+    assert subprocess.run(argv, env=marked(os.environ, tmp_path), timeout=120).returncode == 0
     assert cause(chassis) is SightCause.TIMED_OUT

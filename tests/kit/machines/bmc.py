@@ -41,7 +41,8 @@ class Fault(Enum):
     SLOW = "slow"  # takes 3 s
     HANGS = "hangs"  # does nothing, and does not answer until it is mended
     ACTS_THEN_HANGS = "acts-then-hangs"  # does it, and does not answer until it is mended
-    CYCLES = "cycles"  # a watchdog bites as the first command comes: refused, off for 8 s, then on again by itself
+    # A watchdog bites as the first command comes: refused, off for 8 s or what the file `off-for` says, then on again.
+    CYCLES = "cycles"
     RESTARTS = "restarts"  # it restarts: refuses every command, and reads off, whatever the power is
     PRETENDS = "pretends"  # says ok, leaves the power as it is, and reads off from then on
 
@@ -62,7 +63,7 @@ wait_until_mended() { while grep -q hangs "$folder/fault-$verb" 2>/dev/null; do 
 bite() {
     touch "$folder/bitten"
     apply
-    ( sleep 8
+    ( sleep "$(cat "$folder/off-for" 2>/dev/null || echo 8)"
       if [ -e "$folder/bitten" ]; then
           echo on > "$folder/power"
           if [ -x "$folder/host" ]; then "$folder/host" 1; fi
@@ -265,7 +266,7 @@ def _launch(
 _PING = bytes.fromhex("0600ff06000011be80000000")  # an ASF presence ping
 
 
-def _wait_until_it_answers(bmc: SimulatedBMC, within_s: float = 20.0) -> None:
+def _wait_until_it_answers(bmc: SimulatedBMC, within_s: float = 60.0) -> None:
     deadline = time.monotonic() + within_s
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.settimeout(0.05)

@@ -14,18 +14,18 @@ RAKP3 = 0x14
 
 
 @contextlib.contextmanager
-def silent_udp(host: str, port: int) -> Iterator[None]:
-    """Take every datagram at the address, and say nothing."""
+def silent_udp(host: str, port: int = 0) -> Iterator[int]:
+    """Take every datagram at the address, and say nothing. Yields the port, which is any free one for 0."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
         peer.bind((host, port))
-        yield
+        yield int(peer.getsockname()[1])
 
 
 @contextlib.contextmanager
-def silent_tcp(host: str, port: int) -> Iterator[None]:
-    """Accept every connection at the address, and say nothing."""
-    with socket.create_server((host, port), backlog=64):
-        yield
+def silent_tcp(host: str, port: int = 0) -> Iterator[int]:
+    """Accept every connection at the address, and say nothing. Yields the port, which is any free one for 0."""
+    with socket.create_server((host, port), backlog=64) as server:
+        yield int(server.getsockname()[1])
 
 
 @contextlib.contextmanager

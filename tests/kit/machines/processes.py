@@ -33,7 +33,7 @@ def marked(mark: str) -> list[int]:
     return found
 
 
-def wait_until_marked(mark: str, count: int, within_s: float = 20.0) -> list[int]:
+def wait_until_marked(mark: str, count: int, within_s: float = 60.0) -> list[int]:
     """Wait until so many processes carry the mark (0: none is left), and return them."""
     deadline = time.monotonic() + within_s
     while time.monotonic() < deadline:

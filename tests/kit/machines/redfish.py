@@ -117,7 +117,7 @@ def start_sushy(folder: Path, host: str, port: int = 443, *, power: str = "On") 
 
 
 def _wait_until_it_answers(process: subprocess.Popen[bytes], bmc: SushyBMC, log: Path) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
             trusting = ssl._create_unverified_context()

@@ -115,7 +115,7 @@ class SSHD:
         """Start it and wait until it listens."""
         self._blocked = []
         self._child.start()
-        until(self._listens, f"sshd to listen ({self._last_words})", within_s=60)
+        until(self._listens, f"sshd to listen ({self._last_words})")
 
     def kill(self) -> None:
         """End it and all that it started, and wait for that. Idempotent."""
@@ -124,8 +124,9 @@ class SSHD:
         server = os.pidfd_open(self._pid)
         self._child.kill()
         # The kernel ends the server after unshare has gone, and everything in its namespace with it.
-        select.select([server], [], [], 10)
+        ended, _, _ = select.select([server], [], [], 60)
         os.close(server)
+        assert ended, "sshd does not end"
 
     def suspend(self) -> None:
         """Stop it in its tracks: the kernel still accepts connections for it."""
