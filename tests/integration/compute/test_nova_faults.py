@@ -21,9 +21,20 @@ from nova_ha.sandbox.nova.state import Timing
 SOURCE, TARGET = "compute-1", "compute-2"
 
 
+# No call takes so long on a busy machine.
+PATIENT_S = 30.0
+# Answers that come so late are too late for whoever is impatient.
+LATE_S = 20.0
+
+
 @pytest.fixture
 def nova(cloud: SimulatedCloud) -> Nova:
-    return connect(credentials(cloud.url), call_timeout_s=1.0)
+    return connect(credentials(cloud.url), call_timeout_s=PATIENT_S)
+
+
+def impatient(cloud: SimulatedCloud) -> Nova:
+    """Return a client that waits for no late answer, and long enough for every other one."""
+    return connect(credentials(cloud.url), call_timeout_s=3.0)
 
 
 @pytest.fixture
@@ -45,7 +56,7 @@ LOST = [
     NovaFault("evacuate", lost=True),
     NovaFault("evacuate", lost=True, acts=True),
     NovaFault("evacuate", status=504, acts=True),
-    NovaFault("evacuate", delay_s=3.0),
+    NovaFault("evacuate", delay_s=LATE_S),
 ]
 
 
@@ -54,10 +65,11 @@ LOST = [
 def test_an_evacuation_whose_answer_is_lost_is_unknown_and_sent_once(
     cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: NovaFault
 ) -> None:
+    asking = impatient(cloud) if fault.delay_s else nova
     cloud.simulator.faults.add(fault)
 
     with pytest.raises(OutcomeUnknown, match=vm):
-        nova.evacuate(vm, TARGET)
+        asking.evacuate(vm, TARGET)
 
     assert len(sent(cloud, "evacuate")) == 1
     assert len(nova.evacuations(SOURCE)) == (1 if fault.carried_out else 0)
@@ -112,21 +124,22 @@ def test_no_write_is_repeated_and_each_is_unknown_without_an_answer(
 
 @pytest.mark.fault(29)
 @pytest.mark.parametrize(
-    "fault", [NovaFault("GET", status=503), NovaFault("GET", lost=True), NovaFault("GET", delay_s=3.0)]
+    "fault", [NovaFault("GET", status=503), NovaFault("GET", lost=True), NovaFault("GET", delay_s=LATE_S)]
 )
 def test_a_read_that_fails_is_an_error_and_never_an_empty_list(
     cloud: SimulatedCloud, nova: Nova, vm: ServerID, fault: NovaFault
 ) -> None:
+    asking = impatient(cloud) if fault.delay_s else nova
     cloud.simulator.faults.add(fault)
 
     reads: list[Callable[[], object]] = [
-        lambda: nova.service(SOURCE),
-        nova.services,
-        lambda: nova.servers(SOURCE),
-        lambda: nova.server(vm),
-        lambda: nova.evacuations(SOURCE),
-        lambda: nova.image_marks("an-image"),
-        lambda: nova.room(SOURCE),
+        lambda: asking.service(SOURCE),
+        asking.services,
+        lambda: asking.servers(SOURCE),
+        lambda: asking.server(vm),
+        lambda: asking.evacuations(SOURCE),
+        lambda: asking.image_marks("an-image"),
+        lambda: asking.room(SOURCE),
     ]
     for read in reads:
         with pytest.raises(NovaError):
@@ -134,14 +147,15 @@ def test_a_read_that_fails_is_an_error_and_never_an_empty_list(
 
 
 @pytest.mark.fault(29)
-def test_a_call_ends_by_its_time_out_however_slow_the_answer(cloud: SimulatedCloud, nova: Nova, vm: ServerID) -> None:
-    cloud.simulator.faults.add(NovaFault("evacuate", delay_s=30.0))
+def test_a_call_ends_by_its_time_out_however_slow_the_answer(cloud: SimulatedCloud, vm: ServerID) -> None:
+    nova = impatient(cloud)
+    cloud.simulator.faults.add(NovaFault("evacuate", delay_s=600.0))
     began = time.monotonic()
 
     with pytest.raises(OutcomeUnknown):
         nova.evacuate(vm, TARGET)
 
-    assert time.monotonic() - began < 30.0
+    assert time.monotonic() - began < 600.0
 
 
 def test_an_evacuation_that_no_nova_was_there_to_hear_certainly_did_nothing(
@@ -252,10 +266,11 @@ def test_a_nova_that_is_too_old_is_refused() -> None:
 
 def test_disabling_a_host_that_nova_believes_up_blocks_but_is_done(cloud: SimulatedCloud, nova: Nova) -> None:
     """Why a recovery forces the service down first."""
+    asking, service_id = impatient(cloud), service(nova, SOURCE).service.id
     cloud.kill_compute(SOURCE)
 
     with pytest.raises(OutcomeUnknown):
-        nova.disable(service(nova, SOURCE).service.id, "ours")
+        asking.disable(service_id, "ours")
 
     assert not service(nova, SOURCE).service.enabled
 

@@ -31,7 +31,7 @@ def evacuated(cloud: SimulatedCloud, **fields: object) -> tuple[Server, bool]:
         assert found is not None
         return found if not (record.status.open or found.task_state) else None
 
-    return until("ended", 5.0, ended), server.disk == before
+    return until("ended", 60.0, ended), server.disk == before
 
 
 @pytest.mark.parametrize(

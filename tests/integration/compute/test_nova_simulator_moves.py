@@ -21,7 +21,7 @@ def nova(cloud: SimulatedCloud) -> Compute:
 
 def moved(cloud: SimulatedCloud, vm: ServerID, destination: str, **fields: object) -> None:
     body = {"server": vm, "destination": destination, **fields}
-    assert requests.post(f"{cloud.url}/sandbox/moves", json=body, timeout=5).status_code == 201
+    assert requests.post(f"{cloud.url}/sandbox/moves", json=body, timeout=60).status_code == 201
 
 
 def test_a_server_whose_guest_was_handed_over_is_evacuated_by_nova_all_the_same_and_runs_twice(
@@ -37,7 +37,7 @@ def test_a_server_whose_guest_was_handed_over_is_evacuated_by_nova_all_the_same_
 
     nova.evacuate(vm, ELSEWHERE)
 
-    until("evacuated", 10.0, lambda: nova.evacuations(SOURCE)[0].status is MigrationStatus.DONE or None)
+    until("evacuated", 60.0, lambda: nova.evacuations(SOURCE)[0].status is MigrationStatus.DONE or None)
     [overlap] = cloud.simulator.cloud.overlaps
     assert (overlap.server_id, overlap.hosts) == (vm, (THERE, ELSEWHERE))
 

@@ -14,6 +14,7 @@ from nova_ha.sandbox.nova.state import Timing
 from kit.clouds.contract_cloud import until
 
 ADDRESS = "127.12.0.1"
+LONGEST_SPAWN_S = 4.0
 
 
 def credentials(url: str, user: str = "admin") -> Mapping[str, str]:
@@ -30,13 +31,16 @@ def credentials(url: str, user: str = "admin") -> Mapping[str, str]:
 
 
 class SimulatedCloud:
-    """A `ContractCloud` in this process. Its slow spawns are shorter than the contract asks for."""
+    """A `ContractCloud` in this process. Its slow spawns are shorter than the contract asks for, and have an end.
+
+    A host that stopped to report is up for long enough to be asked about it, and to do what needs it up.
+    """
 
     hosts = ("compute-1", "compute-2", "compute-3", "compute-4")
-    patience_s = 15.0
+    patience_s = 60.0
 
     def __init__(self) -> None:
-        timing = Timing(service_down_time_s=1.0, report_interval_s=0.2, rebuild_s=0.1, handover_s=0.1, start_s=0.2)
+        timing = Timing(service_down_time_s=5.0, report_interval_s=0.2, rebuild_s=0.1, handover_s=0.1, start_s=0.2)
         self.simulator = NovaSimulator(timing)
         self._control = self.simulator.control
         for host in self.hosts:
@@ -72,13 +76,13 @@ class SimulatedCloud:
             before = self.simulator.cloud.hosts[host].reported_at
             self._control.power(host, True)
             self._control.run_compute(host, True)
-        until("reporting", 5.0, lambda: self.simulator.cloud.hosts[host].reported_at != before or None)
+        until("reporting", self.patience_s, lambda: self.simulator.cloud.hosts[host].reported_at != before or None)
 
     def fail_spawn(self, host: str, on: bool) -> None:
         self.simulator.cloud.fail_spawn = {host} if on else set()
 
     def slow_spawn(self, host: str, seconds: float) -> None:
-        self.simulator.cloud.slow_spawn[host] = seconds / 10
+        self.simulator.cloud.slow_spawn[host] = min(seconds / 10, LONGEST_SPAWN_S)
 
     def guests(self, server: ServerID) -> set[str]:
         with self.simulator.cloud.lock:
