@@ -15,6 +15,9 @@ from nova_ha.consul.transaction import Committed, cas, lock, put
 from nova_ha.errors import ConsulError, OutcomeUnknown
 from nova_ha.sandbox.waiting import until
 
+# More than an agent sends to its server by itself, and less than the kernel keeps for a server that is stopped.
+LONG = 32 * 1024
+
 
 @pytest.fixture
 def fragile() -> Iterator[ConsulCluster]:
@@ -60,10 +63,6 @@ def test_a_write_whose_agent_dies_in_the_middle_is_unknown(fragile: ConsulCluste
         fragile.agents["ha-1"].kill()
         with pytest.raises(OutcomeUnknown):
             answer.result(120)
-
-
-# More than whatever an agent sends to its server by itself, and less than the kernel keeps for a server that is stopped.
-LONG = 32 * 1024
 
 
 def forwards(cluster: ConsulCluster) -> bool:

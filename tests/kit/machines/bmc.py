@@ -41,7 +41,7 @@ class Fault(Enum):
     SLOW = "slow"  # takes 3 s
     HANGS = "hangs"  # does nothing, and does not answer until it is mended
     ACTS_THEN_HANGS = "acts-then-hangs"  # does it, and does not answer until it is mended
-    # A watchdog bites as the first command comes: refused, off for 8 s or what the file `off-for` says, then on again.
+    # A watchdog bites as the first command comes: refused, off for 8 s or what a file `off-for` says, then on.
     CYCLES = "cycles"
     RESTARTS = "restarts"  # it restarts: refuses every command, and reads off, whatever the power is
     PRETENDS = "pretends"  # says ok, leaves the power as it is, and reads off from then on
