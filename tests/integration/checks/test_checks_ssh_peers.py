@@ -32,7 +32,9 @@ SESSION_HANGS = graded(SightCause.SESSION_HANGS)
 Peer = Callable[[Callable[[socket.socket, threading.Event], None]], SSHConfig]
 
 # Generous: the machine that runs the tests may be busy. What hangs would not end at all.
-BOUND_S = 12.0
+BOUND_S = 50.0
+
+LIMIT_S = 120.0
 
 
 def login(config: SSHConfig) -> Sighting:
@@ -150,7 +152,7 @@ def test_a_server_with_too_many_logins_is_unknown(tmp_path: Path, network: Netwo
 
         # The look that saw the server listen counts as one of the two for as long as its end is not noticed.
         for _ in range(2):
-            until(held_login, "a login that is not turned away", within_s=60)
+            until(held_login, "a login that is not turned away")
         assert login(sshd.config) == TURNED_AWAY
 
 
@@ -328,7 +330,7 @@ def test_a_network_that_is_down_is_failing(link: str, address: str, reasons: tup
         ["unshare", "--net", "sh", "-c", script, sys.executable, ELSEWHERE],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"},
     )
     state, why = json.loads(run.stdout)
@@ -358,7 +360,7 @@ def test_a_time_out_that_is_our_own_says_nothing_about_the_node(
 
     def greet_while_nobody_reads(connection: socket.socket, over: threading.Event) -> None:
         met.set()
-        stopped.wait(30)
+        stopped.wait(LIMIT_S)
         connection.sendall(says)
         said.set()
         over.wait(60)
@@ -366,14 +368,14 @@ def test_a_time_out_that_is_our_own_says_nothing_about_the_node(
     config = peer(greet_while_nobody_reads)
     command = [sys.executable, "-c", SWEEP, config.address, str(config.port)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert met.wait(30)
+        assert met.wait(LIMIT_S)
         process.send_signal(signal.SIGSTOP)
         stopped.set()
-        assert said.wait(30)
+        assert said.wait(LIMIT_S)
         # The fault itself: the observer stands still for longer than the limit of a node.
         threading.Event().wait(3.0)
         process.send_signal(signal.SIGCONT)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=LIMIT_S)
     seen = json.loads(output)
     assert (seen[0], seen[1] in reasons) == (state, True), seen
 

@@ -73,14 +73,14 @@ def test_a_wrong_password_stays_a_wrong_password_while_sshd_turns_us_away(tmp_pa
     with start_sshd(tmp_path, network.host(1), settings=SETTINGS) as sshd:
         observer = Observer(replace(sshd.config, password="wrong"))
         refused = unknown("wrong password", refused=True)
-        until(lambda: observer.look() == refused, "the password to be refused", within_s=30)
+        until(lambda: observer.look() == refused, "the password to be refused")
 
         def shut_out() -> bool:
             assert observer.look() == refused
             # For the password, or for what only came to look for a banner since.
             return "penalty" in _drops(sshd.log)
 
-        until(shut_out, "sshd to shut us out", within_s=30)
+        until(shut_out, "sshd to shut us out")
         for _ in range(10):
             assert observer.look() == refused
         assert observer.report == Report.from_output(observer.report.to_output())
@@ -91,7 +91,7 @@ def test_a_mended_password_is_seen_as_soon_as_sshd_lets_us_in_and_never_fails(
 ) -> None:
     with start_sshd(tmp_path, network.host(1), settings=SETTINGS) as sshd:
         observer = Observer(replace(sshd.config, password="wrong"))
-        until(lambda: observer.look().refused, "the password to be refused", within_s=30)
+        until(lambda: observer.look().refused, "the password to be refused")
         observer.set_password(sshd.config.password or "")
         seen = [observer.look()]
 
@@ -99,7 +99,7 @@ def test_a_mended_password_is_seen_as_soon_as_sshd_lets_us_in_and_never_fails(
             seen.append(observer.look())
             return seen[-1] == WELL
 
-        until(well, "the host to be seen well", within_s=60)
+        until(well, "the host to be seen well")
         assert TURNED_AWAY in seen, seen
         assert not [one for one in seen if one.state is State.FAILING], seen
 
@@ -116,7 +116,7 @@ def test_an_exempt_observer_is_never_turned_away(tmp_path: Path, network: Networ
     with start_sshd(tmp_path, network.host(1), settings=exempt) as sshd:
         for _ in range(3):
             observer = Observer(replace(sshd.config, password="wrong"))
-            until(lambda observer=observer: observer.look().refused, "the password to be refused", within_s=30)
+            until(lambda observer=observer: observer.look().refused, "the password to be refused")
         assert observer.look() != failing("no banner")
         assert not _drops(sshd.log)
 
