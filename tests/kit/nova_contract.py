@@ -13,6 +13,8 @@ from nova_ha.errors import EvacuationRefused, NoSuchHost, NoSuchServer, NovaErro
 from kit.clouds.contract_cloud import ContractCloud, Failed, evacuations_of, server, service, until
 
 NOBODY = ServerID("11111111-2222-3333-4444-555555555555")
+# A guest that does not start before the test lets it.
+FOR_LONG_S = 600.0
 
 
 @pytest.fixture
@@ -379,11 +381,13 @@ def test_a_second_evacuation_while_the_guest_starts_breaks_the_server_and_starts
     [vm] = cloud.boot(source)
     Failed(cloud, nova, source)
     for host in (target, cloud.hosts[second]):
-        cloud.slow_spawn(host, 6.0)
+        cloud.slow_spawn(host, 30.0)
     nova.evacuate(vm, target)
     spawning(cloud, nova, vm)
 
     nova.evacuate(vm, cloud.hosts[second])
+    # The second one too: the first must not be done before.
+    spawning(cloud, nova, vm)
 
     def over() -> bool:
         return not any(entry.status.open for entry in evacuations_of(nova, source, vm))
@@ -418,7 +422,7 @@ def test_a_target_that_dies_while_the_guest_starts_leaves_an_open_record_and_ano
 ) -> None:
     [vm] = cloud.boot(source)
     Failed(cloud, nova, source)
-    cloud.slow_spawn(target, 30.0)
+    cloud.slow_spawn(target, FOR_LONG_S)
     nova.evacuate(vm, target)
     spawning(cloud, nova, vm)
     Failed(cloud, nova, target)
@@ -538,7 +542,7 @@ def test_a_host_that_returns_in_the_middle_completes_the_record_which_is_done_ag
 ) -> None:
     [vm] = cloud.boot(source)
     Failed(cloud, nova, source)
-    cloud.slow_spawn(target, 40.0)
+    cloud.slow_spawn(target, FOR_LONG_S)
     nova.evacuate(vm, target)
     spawning(cloud, nova, vm)
 

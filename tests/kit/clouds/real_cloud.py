@@ -13,6 +13,7 @@ import itertools
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from nova_ha.cluster.incident import Incident, ServerState
@@ -171,9 +172,10 @@ class RealCloud(WholeCloud):
         agent = self.agent(name)
         agent.kill()
         for pid in self.detached_drivers():
-            environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            if f"CONSUL_HTTP_ADDR={agent.http_address}".encode() in environ:
-                os.kill(pid, signal.SIGKILL)
+            with suppress(OSError):  # it has ended by itself
+                environ = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                if f"CONSUL_HTTP_ADDR={agent.http_address}".encode() in environ:
+                    os.kill(pid, signal.SIGKILL)
 
     # --- back to the start
 
