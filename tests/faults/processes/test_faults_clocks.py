@@ -29,7 +29,8 @@ def test_hosts_that_fail_are_recovered_by_ha_nodes_with_wrong_clocks_and_no_othe
     well = cloud.host()
     assert cloud.command("node", "maintenance", kept.name, "--for", "30m", "--why", "a test").returncode == 0
     for host in failing:
-        cloud.slow_spawn(6, *cloud.servers_of(host))
+        # Long enough for the last to be claimed before the first is done.
+        cloud.slow_spawn(30, *cloud.servers_of(host))
     for host in (kept, *failing):
         host.hang()
     drivers = {cloud.finished(host).driver for host in failing}

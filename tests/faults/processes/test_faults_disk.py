@@ -17,7 +17,7 @@ from kit.clouds.plan import Watches, WholePlan
 from kit.clouds.whole import BIN, WholeCloud
 from nova_ha.sandbox.waiting import until
 
-LIMIT_S = 60.0
+LIMIT_S = 240.0
 HANDLER = "nova-ha-handle-recovery"
 CHECKS = ("nova-ha-check-ssh", "nova-ha-check-bmc", "nova-ha-check-cluster")
 # Called with the folder, and the program with its words. The log exists, and takes no byte more.

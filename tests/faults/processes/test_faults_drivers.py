@@ -21,7 +21,7 @@ GOSSIP = 8301
 LIVE_ON = ("isolated", "minority", "flap", "revoked")
 CASES = ("died", *LIVE_ON)
 # Long enough for all to be struck while their first server is being rebuilt, and none has been asked for another.
-SLOW_S = 60.0
+SLOW_S = 120.0
 
 
 @dataclass
@@ -129,7 +129,7 @@ def take_over(cloud: DividedCloud, found: Struck) -> None:
                 drivers[name] = cloud.driver(name)
         return all(cloud.history(host) for host in found.hosts.values())
 
-    cloud.wait(done, "all to be recovered", 240, every_s=1)
+    cloud.wait(done, "all to be recovered", 600, every_s=1)
     for driver in drivers.values():
         assert driver.end() in (ExitCode.DONE, ExitCode.TRY_AGAIN), driver.output
 

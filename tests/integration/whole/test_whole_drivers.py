@@ -179,7 +179,7 @@ def take_over(found: Orphans) -> None:
                 drivers[number] = found.cloud.driver(name)
         return all(found.cloud.history(host) for host in found.hosts.values())
 
-    found.cloud.wait(done, "all to be recovered", 240, every_s=1)
+    found.cloud.wait(done, "all to be recovered", 600, every_s=1)
     for driver in drivers:
         assert driver.end() in (ExitCode.DONE, ExitCode.TRY_AGAIN), driver.output
 

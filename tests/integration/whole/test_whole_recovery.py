@@ -73,7 +73,8 @@ def test_a_hung_host_ends_with_its_servers_on_an_ha_node(cloud: WholeCloud) -> N
 def test_two_hosts_that_fail_at_once_are_taken_by_two_ha_nodes(cloud: WholeCloud) -> None:
     """One of them has lost its power: then the fence only finds it so."""
     hung, dark = cloud.host(), cloud.host()
-    cloud.slow_spawn(6, *cloud.servers_of(hung), *cloud.servers_of(dark))
+    # Long enough for the second to be claimed before the first is done.
+    cloud.slow_spawn(30, *cloud.servers_of(hung), *cloud.servers_of(dark))
     hung.hang()
     dark.lose_power()
     drivers = {cloud.finished(host).driver for host in (hung, dark)}

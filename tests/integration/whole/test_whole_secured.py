@@ -143,9 +143,13 @@ def test_consuls_own_variables_mean_what_they_mean_to_consul(cloud: SecuredCloud
         used["CONSUL_HTTP_ADDR"] = used["CONSUL_HTTP_ADDR"].removeprefix("https://")
     if "CONSUL_CAPATH" in used:
         used["CONSUL_CAPATH"] = str(folder_of_cas(cloud))
-    done = cloud.run("nova-ha", "status", environ=used)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "2 compute nodes: 2 well" in done.stdout
+
+    def shown() -> bool:
+        done = cloud.run("nova-ha", "status", environ=used)
+        assert (done.returncode, done.stderr) == (0, "")
+        return "2 compute nodes: 2 well" in done.stdout
+
+    cloud.wait(shown, "both hosts to be seen well")
 
 
 def folder_of_cas(cloud: SecuredCloud) -> Path:

@@ -97,5 +97,5 @@ def test_a_recovery_goes_on_after_a_rate_limit_in_the_middle_of_it(cloud: Strict
     cloud.audit_recovered(host)
     for proxy in cloud.proxies.values():
         proxy.limit_rate(0)
-    assert any("rate limit is reached" in cloud.log(name) for name in cloud.observers)
+    cloud.wait(lambda: any("rate limit is reached" in cloud.log(n) for n in cloud.observers), "somebody to say so")
     assert cloud.violations == []

@@ -28,15 +28,22 @@ def test_with_one_of_two_ha_nodes_down_nothing_is_counted_or_fenced_until_it_is_
     cloud.agent("ha-2").kill()
     host.hang()
     cloud.wait(lambda: "ha-1 2x" in cloud.command("explain", host.name).stdout, "ha-1 to see it failing")
+    cloud.wait(
+        lambda: "ha-2 no data (agent dead)" in cloud.command("explain", host.name).stdout,
+        "the dead agent to be known",
+    )
     cloud.more_sweeps(2, ["ha-1"])
     explained = cloud.command("explain", host.name).stdout
     assert "no-quorum closed" in " ".join(explained.split())
-    assert "ha-2 no data (agent dead)" in explained
-    said = cloud.agent("ha-1").ask("/v1/agent/checks")["nova-ha-cluster"]["Output"]
-    assert f"no quorum about {host.name}: " in said
+    cloud.wait(lambda: f"no quorum about {host.name}: " in timer_says(cloud), "the timer to say so")
     node = cloud.node(host)
     assert (node.failed, node.number_fails) == (False, 0)
     assert host.commands == []
     cloud.audit_untouched(host)
     cloud.agent("ha-2").start()
     cloud.audit_recovered(host)
+
+
+def timer_says(cloud: WholeCloud) -> str:
+    """Return what the timer of ha-1 said last."""
+    return str(cloud.agent("ha-1").ask("/v1/agent/checks")["nova-ha-cluster"]["Output"])
