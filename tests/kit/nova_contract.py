@@ -381,7 +381,7 @@ def test_a_second_evacuation_while_the_guest_starts_breaks_the_server_and_starts
     [vm] = cloud.boot(source)
     Failed(cloud, nova, source)
     for host in (target, cloud.hosts[second]):
-        cloud.slow_spawn(host, 30.0)
+        cloud.slow_spawn(host, 15.0)
     nova.evacuate(vm, target)
     spawning(cloud, nova, vm)
 

@@ -20,8 +20,8 @@ from nova_ha.errors import ExitCode
 GOSSIP = 8301
 LIVE_ON = ("isolated", "minority", "flap", "revoked")
 CASES = ("died", *LIVE_ON)
-# Long enough for all to be struck while their first server is being rebuilt, and none has been asked for another.
-SLOW_S = 120.0
+# Until all have lost their locks: nobody has been asked for a second server before.
+SLOW_S = 600.0
 
 
 @dataclass
@@ -59,11 +59,11 @@ def struck(cloud: DividedCloud) -> Struck:
     found.before = {case: effects(cloud, host) for case, host in found.hosts.items()}
     strike(cloud)
     found.hosts["died"].bmc.break_commands(None)
-    cloud.slow_spawn(0, *(server for host in found.hosts.values() for server in cloud.servers_of(host)))
     found.codes = {case: driver.end() for case, driver in found.drivers.items()}
     found.after = {case: effects(cloud, host) for case, host in found.hosts.items()}
     for host in found.hosts.values():
         cloud.wait(lambda host=host: not cloud.node(host).lock_session, f"{host.name}'s lock to be lost")
+    cloud.slow_spawn(0, *(server for host in found.hosts.values() for server in cloud.servers_of(host)))
     take_over(cloud, found)
     return found
 

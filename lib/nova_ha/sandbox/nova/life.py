@@ -170,9 +170,7 @@ def _start(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
         return
     server.task_state, evacuation.stage = "rebuild_spawning", RebuildStage.SPAWNING
     evacuation.stops_after = server.vm_state == "stopped"
-    names = (evacuation.destination or "", server.name, server.id)
-    slow = max(cloud.slow_spawn.get(name, 0.0) for name in names)
-    evacuation.due = cloud.clock.monotonic() + cloud.timing.rebuild_s + slow
+    evacuation.due = cloud.clock.monotonic() + cloud.timing.rebuild_s
 
 
 def _conflict(expected: str, server: SimulatedServer) -> str:
@@ -185,7 +183,8 @@ def _conflict(expected: str, server: SimulatedServer) -> str:
 def _spawn(cloud: Cloud, evacuation: Rebuild, server: SimulatedServer) -> None:
     """Start the guest. Nova then shows the server ACTIVE, without a task, and still on its old host."""
     host = cloud.hosts[evacuation.destination or ""]
-    if not cloud.is_alive(host):
+    slow_s = max(cloud.slow_spawn.get(name, 0.0) for name in (host.name, server.name, server.id))
+    if not cloud.is_alive(host) or cloud.clock.monotonic() < evacuation.due + slow_s:
         return
     if {host.name, server.name, server.id} & cloud.fail_spawn:
         _fail(cloud, evacuation, server, "failed", f"fail-spawn is set for {server.name} or {host.name}")
