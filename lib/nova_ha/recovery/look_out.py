@@ -6,13 +6,11 @@ failed. Without it everything works: the last look asks the same again.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from nova_ha.cluster.node import ComputeNode
 from nova_ha.cluster.reading import in_words
 from nova_ha.cluster.schema import WITNESS, ha_node
 from nova_ha.cluster.view import ClusterView, read_view
@@ -24,6 +22,7 @@ from nova_ha.probe.votes import Votes, read_votes
 from nova_ha.recovery.driver_clients import DriverClients
 from nova_ha.recovery.findings import follow, hear
 from nova_ha.recovery.gates import too_few_heard
+from nova_ha.recovery.ranks import first_in_rank
 from nova_ha.recovery.silence import Heard, silence_of
 
 log = logging.getLogger(__name__)
@@ -154,7 +153,7 @@ class LookOut:
             self._answered_s = self._clients.clock.monotonic()  # by the record of whoever has asked
 
     def _first_speaks_of(self, view: ClusterView, votes: Votes, name: str) -> bool:
-        first = first_in_rank(view, votes, view.compute_nodes[name])
+        first = first_in_rank(view, votes.alive, view.compute_nodes[name])
         said = view.ha_nodes[first].testimonies.get(name) if first and first != self._clients.me else None
         return said is not None and said.life is not Life.LOOKING
 
@@ -265,7 +264,7 @@ class LookOut:
             if watched.told or not held or not reached or now_s - watched.since_s < TOLD_AFTER_S:
                 continue
             self._watched[name] = replace(watched, told=True)
-            if first_in_rank(view, votes, node) == clients.me:
+            if first_in_rank(view, votes.alive, node) == clients.me:
                 self._tell("held", name)
                 return
 
@@ -311,13 +310,3 @@ def seen_of(
     if (nobody := too_few_heard(found)) is None:
         return Life.SILENT, ""
     return Life.LOOKING, in_words(nobody)
-
-
-def first_in_rank(view: ClusterView, votes: Votes, node: ComputeNode) -> str | None:
-    """Return the HA node that acts first for the node: by a hash of both names, of those whose agent lives."""
-    able = [
-        ha.name
-        for ha in view.ha_nodes.values()
-        if ha.name in votes.alive and not ha.in_use and not ha.is_on(node.name, node.nova_host)
-    ]
-    return min(able, key=lambda name: hashlib.sha256(f"{node.name} {name}".encode()).digest(), default=None)

@@ -10,6 +10,7 @@ from nova_ha.cluster.view import ClusterView
 from nova_ha.limits import BMC_READING_S
 from nova_ha.power import PowerState
 from nova_ha.recovery.driver_clients import DriverClients
+from nova_ha.recovery.ranks import rank
 
 # What nobody has claimed yet comes first, what only may have become possible last.
 ORDER = (Duty.CLAIM, Duty.RESUME, Duty.TRY_AGAIN)
@@ -28,6 +29,7 @@ class Queue:
         self._clients = clients
         self._only = only
         self._due: dict[str, Task] = {}
+        self._since: dict[str, float] = {}
         self._taken: dict[str, Duty] = {}
         self._put_back: set[str] = set()
         self._not_taken: dict[str, frozenset[str]] = {}
@@ -35,6 +37,8 @@ class Queue:
     def waiting(self, view: ClusterView) -> Sequence[str]:
         """Return who waits for a turn, in order."""
         self._due = self._waiting(view)
+        for node in self._due:
+            self._since.setdefault(node, self._clients.clock.monotonic())
         return list(self._due)
 
     def take(self, node: str) -> None:
@@ -43,6 +47,14 @@ class Queue:
         By now, as after the end of an approval, the same view may say that nothing was due.
         """
         self._taken[node] = self._due[node].duty
+
+    def is_claim(self, node: str) -> bool:
+        """True where the node waits to be claimed for the first time."""
+        return self._due[node].duty is Duty.CLAIM
+
+    def due_since(self, node: str) -> float:
+        """Return when this pass first saw that the node is due, by the monotonic clock."""
+        return self._since[node]
 
     def put_back(self, node: str) -> None:
         """Note that nothing can be done about the node yet."""
@@ -78,7 +90,12 @@ class Queue:
     def _waiting(self, view: ClusterView) -> dict[str, Task]:
         tasks = {n: task for n, task in due_tasks(view, self._clients).items() if not self._only or n in self._only}
         fresh = [n for n, task in tasks.items() if n not in self._taken or _rank(task.duty) < _rank(self._taken[n])]
-        return {n: tasks[n] for n in sorted(fresh, key=lambda n: (_rank(tasks[n].duty), n in self._put_back))}
+        return {n: tasks[n] for n in sorted(fresh, key=lambda n: self._place(view, tasks[n].duty, n))}
+
+    def _place(self, view: ClusterView, duty: Duty, node: str) -> tuple[int, bool, int]:
+        """Return where it stands in the queue: of what nobody has claimed, what others look at first comes last."""
+        before = rank(view, self._clients.me, view.compute_nodes[node]) if duty is Duty.CLAIM else 0
+        return _rank(duty), node in self._put_back, before
 
 
 def due_tasks(view: ClusterView, clients: DriverClients) -> dict[str, Task]:

@@ -33,6 +33,7 @@ from nova_ha.recovery.gates import nova_host_of, who_goes_first
 from nova_ha.recovery.last_look import Ask, Go, LookAgain, Outcome, Wait, decide
 from nova_ha.recovery.notify import notify
 from nova_ha.recovery.queue import Queue, due_tasks
+from nova_ha.recovery.ranks import await_turn
 from nova_ha.recovery.silence import cadence_s, needed_s
 from nova_ha.recovery.transitions import at_work_on
 
@@ -75,6 +76,7 @@ class GaveWay(enum.Enum):
 
     BMC_AWAY = "its BMC does not answer"
     LOCK_DELAY = "its last holder's lock delay runs"
+    ANOTHER_FIRST = "another HA node has claimed it"
     SHARED_FIRST = "another HA node can bring back more of its servers"
 
 
@@ -121,6 +123,8 @@ def recover_all(clients: DriverClients, only: Sequence[str] = ()) -> Mapping[str
 def _turn(clients: DriverClients, queue: Queue, view: ClusterView, node: str) -> Result | GaveWay:
     if closed := busy(view, clients.me):
         return _told(_waits(node, closed))
+    if queue.is_claim(node) and not await_turn(clients, view, node, queue.due_since(node)):
+        return GaveWay.ANOTHER_FIRST
     result = recover(clients, node, queue)
     if isinstance(result, GaveWay):
         log.info("host=%s step=claim later: %s, and others can be claimed", node, result.value)

@@ -198,7 +198,7 @@ def test_a_host_that_was_well_between_two_attempts_is_counted_anew_before_it_is_
 @pytest.mark.fault(21)
 def test_hosts_that_were_approved_once_are_held_when_they_fail_together_again(rack: ObservedCloud) -> None:
     cut_off = fail_together_and_are_approved(rack)
-    rack.after_writing(SENDING, lambda: rack.says("pause", "--by", "ann"))
+    rack.after_writing(SENDING, lambda: rack.says("pause", "--by", "ann"), name="c5")  # the first that ha-1 takes
     rack.turns()
     live_and_fail_together_again(rack, cut_off)
     resumed(rack)

@@ -33,8 +33,8 @@ from nova_ha.recovery.look_out import (
     SLOW_PERIOD_S,
     TTL_S,
     LookOut,
-    first_in_rank,
 )
+from nova_ha.recovery.ranks import first_in_rank
 from nova_ha.recovery.recover import recover
 from nova_ha.recovery.silence import RETURN_S, Heard, needed_s, silence_of
 
@@ -206,7 +206,7 @@ def test_it_is_told_once_that_a_host_is_held_by_the_first_in_rank_alone() -> Non
     assert cloud.told == []
     cloud.passes(120)
     seen = look(cloud.world.store, cloud.world.clock)
-    first = first_in_rank(seen.view, seen.votes, seen.view.compute_nodes["c1"])
+    first = first_in_rank(seen.view, seen.votes.alive, seen.view.compute_nodes["c1"])
     assert cloud.told == [(first, "held", "c1")]
 
 
@@ -600,7 +600,7 @@ def held_for_long(**clouds: int) -> tuple[Watching, str, dict[str, int]]:
     cloud.loses_ssh("c1")
     cloud.passes(SLOW_AFTER_S + 40)
     seen = look(cloud.world.store, cloud.world.clock)
-    first = first_in_rank(seen.view, seen.votes, seen.view.compute_nodes["c1"])
+    first = first_in_rank(seen.view, seen.votes.alive, seen.view.compute_nodes["c1"])
     assert first
     asked = dict.fromkeys(cloud.clients, 0)
     for name, clients in cloud.clients.items():
@@ -639,7 +639,7 @@ def test_where_the_first_in_rank_dies_the_next_asks_nova_and_nothing_lets_the_ho
     cloud.passes(60)
     assert not cloud.failed()
     seen = look(cloud.world.store, cloud.world.clock)
-    following = first_in_rank(seen.view, seen.votes, seen.view.compute_nodes["c1"])
+    following = first_in_rank(seen.view, seen.votes.alive, seen.view.compute_nodes["c1"])
     assert following not in (None, first)
     assert cloud.lives()[str(following)] is Life.ALIVE
     assert asked[str(following)] > 0

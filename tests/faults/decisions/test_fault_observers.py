@@ -182,7 +182,7 @@ def test_a_host_that_fails_again_after_it_was_taken_back_is_not_fenced_again(clo
     shows(23, "it failed before, a short time ago; `nova-ha approve c1` recovers it again", cloud.says("status"))
     shows(
         23,
-        "c1: waits for the operator: repeat: its last incident began 2030-01-01 12:00:57Z, within 3600 s",
+        "c1: waits for the operator: repeat: its last incident began 2030-01-01 12:00:58Z, within 3600 s",
         cloud.timer(),
     )
     cloud.says("approve", "c1", "--by", "ann")

@@ -88,7 +88,7 @@ def test_a_clock_ahead_neither_ends_a_maintenance_nor_forgets_an_earlier_inciden
     assert cloud.bmcs["c2"].commands == [PowerState.ON]
     shows(
         25,
-        "c2: waits for the operator: repeat: its last incident began 2030-01-01 12:00:57Z, within 3600 s",
+        "c2: waits for the operator: repeat: its last incident began 2030-01-01 12:00:59Z, within 3600 s",
         cloud.timer_says(),
     )
 
@@ -183,7 +183,7 @@ def test_an_operators_word_that_the_host_is_off_is_recorded_and_ends(cloud: Obse
     assert incident is not None
     assert incident.receipt is not None
     assert (incident.receipt.by, incident.receipt.why) == ("ann", "unplugged")
-    shows(37, "confirmed off until 2030-01-01T13:01:03.000Z: unplugged", cloud.says("history", "c1"))
+    shows(37, "confirmed off until 2030-01-01T13:01:04.000Z: unplugged", cloud.says("history", "c1"))
     cloud.turns()
     cloud.assert_recovered("c1")
     shows(37, "fenced: off, by operator ann (unplugged)", cloud.says("history", "c1"))

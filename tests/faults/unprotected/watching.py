@@ -183,7 +183,11 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         60,
         "only the first in rank tells",
-        Edit(LOOK_OUT, "            if first_in_rank(view, votes, node) == clients.me:\n", "            if True:\n"),
+        Edit(
+            LOOK_OUT,
+            "            if first_in_rank(view, votes.alive, node) == clients.me:\n",
+            "            if True:\n",
+        ),
         tests=TESTS + "test_it_is_told_once_that_a_host_is_held_by_the_first_in_rank_alone",
     ),
 )

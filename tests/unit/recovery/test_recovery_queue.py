@@ -18,6 +18,7 @@ from nova_ha.errors import BMCError, ConsulError, TryAgain
 from nova_ha.limits import BMC_READING_S
 from nova_ha.recovery.driver_clients import DriverClients, Halted, Sight
 from nova_ha.recovery.operator import approve, confirm_off
+from nova_ha.recovery.ranks import NEXT_AFTER_S
 from nova_ha.recovery.recover import recover_all
 
 MANY = [f"c{n}" for n in range(1, 21)]
@@ -75,7 +76,7 @@ def test_a_host_that_fails_among_twenty_whose_bmcs_are_away_is_looked_at_next(wo
             looked["flip"] = world.clock.monotonic()
 
     assert drive(world, flip_at_the_third)["c21"] == "finished"
-    assert looked["c21"] - looked["flip"] <= BMC_READING_S
+    assert looked["c21"] - looked["flip"] <= BMC_READING_S + 2 * NEXT_AFTER_S
     assert [*looked][3:5] == ["flip", "c21"]
 
 
@@ -94,7 +95,8 @@ def test_of_hosts_that_fail_together_the_one_whose_bmc_answers_is_first(world: W
     looks: list[str] = []
     outcomes = drive(world, looks.append)
     # Twice at the first, whose nova-compute has to be seen silent: that look serves the others too.
-    assert looks[:3] == ["c1", "c1", "c21"]
+    assert looks[0] == looks[1]
+    assert looks[2] == "c21"
     assert others == [open_incident("c21")]
     assert outcomes == {**dict.fromkeys(MANY, "needs-operator"), "c21": "finished"}
 
