@@ -22,6 +22,7 @@ Record = Mapping[str, Any]
 HOST = "OS-EXT-SRV-ATTR:host"
 VM_STATE = "OS-EXT-STS:vm_state"
 TASK_STATE = "OS-EXT-STS:task_state"
+LIVE = "live-migration"
 VOLUMES = "os-extended-volumes:volumes_attached"
 # What a hypervisor says whose disk another one writes: QEMU, libvirt's virtlockd and sanlock.
 DISK_LOCKED = re.compile(
@@ -113,6 +114,7 @@ def migration(record: Record) -> Migration:
         destination=record.get("dest_compute") or "",
         created_at=moment(record["created_at"]),
         number=record["id"] if isinstance(record.get("id"), int) else 0,
+        live=record.get("migration_type") == LIVE,
     )
 
 

@@ -141,8 +141,19 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         49,
+        "what Nova itself put in error, as it gave up a live migration, may run on the other side",
+        Edit(
+            "lib/nova_ha/recovery/moving.py",
+            "        elif move.server not in settled and (move.status.open or (given_up(move) and move.server not in known)):\n",
+            "        elif move.server not in settled and move.status.open:\n",
+        ),
+        tests="recovery/test_recovery_moving.py::"
+        "test_one_whose_live_migration_nova_gave_up_is_named_and_never_runs_twice",
+    ),
+    removal(
+        49,
         "a server on the move is not evacuated",
-        Edit(SERVERS, "    if moving(server) or server.id in has_left:\n", "    if False:\n"),
+        Edit(SERVERS, "    if moving(server) or has_left(server, leaving):\n", "    if False:\n"),
         Edit(
             EVACUATION,
             "        if state is not ServerState.PENDING:\n            return",
@@ -157,7 +168,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         49,
         "nor one whose state was set while its migration stays open",
-        Edit(SERVERS, " or server.id in has_left:\n", ":\n"),
+        Edit(SERVERS, " or has_left(server, leaving):\n", ":\n"),
         tests=(
             "test_fault_supply.py::"
             "test_a_server_whose_state_was_set_while_its_migration_stays_open_does_not_run_twice",

@@ -147,6 +147,13 @@ def test_a_move_of_another_server_is_none_of_it() -> None:
     assert [record.uuid for record in nova.moves_of(ServerID("a1"))] == ["m1"]
 
 
+def test_which_moves_are_live_is_told() -> None:
+    kinds = {"m1": "live-migration", "m2": "migration", "m3": "resize", "m4": None}
+    listed = [an_evacuation(int(uuid[1]), "02", migration_type=kind) for uuid, kind in kinds.items()]
+    moves = with_migrations(*listed).moves_of(ServerID("a1"))
+    assert {move.uuid: move.live for move in moves} == {uuid: uuid == "m1" for uuid in kinds}
+
+
 @pytest.mark.fault(50)
 @pytest.mark.parametrize("odd", [{"updated_at": "not a time"}, {"updated_at": 7}])
 def test_an_entry_that_cannot_be_read_is_passed_over_and_named_once(
