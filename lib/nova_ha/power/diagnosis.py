@@ -106,8 +106,9 @@ _TEXTS = {
         "No slot available with requested privilege",
         "Requested privilege level",
         "User is not allowed requested privilege",
-        "Insufficient privilege level",
     ),
+    # Of the session itself too: it has asked for less before.
+    Trouble.NO_RIGHT: ("Insufficient privilege level",),
     Trouble.NOT_TRUSTED: ("Fingerprints did not match",),
     Trouble.OLD_TLS: (
         "[SSL: TLSV1_ALERT_PROTOCOL_VERSION]",
