@@ -44,7 +44,7 @@ def service(record: Record) -> ComputeService:
         raise CellAway(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
     return ComputeService(
         id=str(record["id"]),
-        host=record["host"],
+        host=_name(record["host"]),
         up=record["state"] == "up",
         enabled=record["status"] == "enabled",
         forced_down=bool(record["forced_down"]),
@@ -52,6 +52,12 @@ def service(record: Record) -> ComputeService:
         updated_at=moment(record["updated_at"]) if record.get("updated_at") else None,
         zone=record.get("zone") or "",
     )
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"a host's name is {value!r}")
+    return value
 
 
 def server(record: Record) -> Server:

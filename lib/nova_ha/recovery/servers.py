@@ -52,7 +52,8 @@ RULES: Mapping[VMState, Rule] = {
     # Its former disk may still be whole on the host it was resized from: only its owner can decide.
     VMState.RESIZED: Rule(Action.REPORT, "waits for its resize: confirm or revert it, then `nova-ha node retry`"),
     VMState.BUILDING: Rule(Action.REPORT, "was being built and never ran: delete it and create it again"),
-    VMState.SHELVED: Rule(Action.SKIP, "is shelved: its image is elsewhere, unshelve it"),
+    # Unshelved it is started where it lies (nova/conductor/manager.py, unshelve_instance): by a host that is dead.
+    VMState.SHELVED: Rule(Action.SKIP, "is shelved, and not offloaded: unshelve it once its host is back"),
     VMState.SHELVED_OFFLOADED: Rule(Action.SKIP, "is shelved: it was not on the host"),
     VMState.SOFT_DELETED: Rule(Action.SKIP, "is deleted"),
     VMState.DELETED: Rule(Action.SKIP, "is deleted"),
