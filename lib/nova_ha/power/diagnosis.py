@@ -25,6 +25,7 @@ class Trouble(enum.Enum):
     NO_RIGHT = "its account may only read"
     NO_FORCE_OFF = "it does not offer ForceOff"
     WHICH_SYSTEM = "it shows several systems: say which with --bmc-system"
+    NO_REDFISH = "it speaks no Redfish: enable it there, or use the driver ipmi"
     OLD_TLS = "its TLS is too old: use the driver ipmi"
     NOT_TRUSTED = "certificate not trusted"
     NO_SESSION = "no free session"

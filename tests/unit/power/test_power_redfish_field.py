@@ -665,3 +665,11 @@ def test_a_password_that_is_refused_in_words_is_not_sent_again(bmc: FakeRedfish,
     bmc.pages["POST"] = WRONG_PASSWORDS[vendor]
     assert asked(bmc).diagnosis.trouble is Trouble.LOGIN_REFUSED
     assert bmc.asked == ["GET /redfish/v1/", f"POST {SESSIONS}"]
+
+
+@pytest.mark.parametrize("body", [b"<html>404 Not Found</html>", error("Base.1.0.ResourceMissingAtURI"), None])
+def test_a_bmc_whose_redfish_is_switched_off_is_called_that(bmc: FakeRedfish, body: Any) -> None:
+    """As an iDRAC answers then (dell/iDRAC-Redfish-Scripting#15). No password is sent to it."""
+    page(bmc, "/redfish/v1/", body, 404)
+    assert asked(bmc).diagnosis.trouble is Trouble.NO_REDFISH
+    assert bmc.asked == ["GET /redfish/v1/"]
