@@ -79,7 +79,7 @@ def delete_after_first_page(
     deleted: list[ServerID] = []
 
     def page_then_delete(self: nova_module.Nova, *arguments: object) -> object:
-        found = page(self, *arguments)  # type: ignore[arg-type]
+        found: object = page(self, *arguments)  # type: ignore[arg-type]
         if not deleted:
             deleted.append(server_id)
             cloud.delete(server_id)

@@ -86,7 +86,7 @@ class Migration:
     """A migration's record in Nova: of an evacuation, or of another move.
 
     `number` is Nova's own id, one sequence for all records of a cell; 0 where it gives none. `created_at` is of the
-    clock of the nova-api that took the request.
+    clock of the nova-api that took the request. `live` is True of a live migration.
     """
 
     uuid: str
@@ -96,6 +96,7 @@ class Migration:
     destination: str
     created_at: datetime
     number: int = 0
+    live: bool = False
 
 
 class Compute(Protocol):

@@ -84,12 +84,14 @@ class Nova:
                 try:
                     found.append(ServiceReading(records.service(entry), read_at))
                 except (records.CellAway, *UNREADABLE) as error:
-                    if entry.get("host") in (about, None):
+                    # One that names no host is nobody's: where the one asked about is missed, that has its own gate.
+                    host = entry.get("host") if isinstance(entry, dict) else None
+                    if host and host == about:
                         raise
                     if isinstance(error, records.CellAway):
-                        unreadable.add(str(entry["host"]))
+                        unreadable.add(str(host))
                     else:
-                        self._tell_odd(str(entry["host"]), error)
+                        self._tell_odd(str(host or "no host"), error)
         return found, frozenset(unreadable)
 
     def _tell_odd(self, host: str, odd: Exception) -> None:
@@ -140,11 +142,13 @@ class Nova:
         """
         self.service(host)
         query: Query = {"source_compute": host, "migration_type": EVACUATION}
-        listed = self._migrations(f"list the evacuations of {host}", query, lambda record: record)
-        # Nova drops a filter, without a word, for whoever has not the right to use it.
-        kept = [record for record in listed if record.get("migration_type", EVACUATION) == EVACUATION]
-        found = [records.migration(record) for record in kept if record["source_compute"] == host]
-        return newest_first(found)
+
+        def wanted(record: records.Record) -> bool:
+            # Nova drops a filter, without a word, for whoever has not the right to use it.
+            kind, source = record.get("migration_type", EVACUATION), record["source_compute"]
+            return bool(kind == EVACUATION and source == host)
+
+        return self._migrations(f"list the evacuations of {host}", query, wanted)
 
     def moves_of(self, server_id: ServerID) -> Sequence[Migration]:
         found = self._moves(f"list the migrations of server {server_id}", {"instance_uuid": server_id})
@@ -158,13 +162,18 @@ class Nova:
         return [move for move in self.moves_at(host) if move.destination == host]
 
     def _moves(self, what: str, query: Query) -> Sequence[Migration]:
-        listed = self._migrations(what, query, lambda record: record)
-        kept = [record for record in listed if record.get("migration_type") != EVACUATION]
-        return newest_first([records.migration(record) for record in kept])
+        return self._migrations(what, query, lambda record: record.get("migration_type") != EVACUATION)
 
-    def _migrations(self, what: str, query: Query, read: Callable[[records.Record], Item]) -> Sequence[Item]:
+    def _migrations(self, what: str, query: Query, wanted: Callable[[records.Record], bool]) -> Sequence[Migration]:
+        """Return the wanted ones, newest first."""
         pages: Query = {"limit": MIGRATIONS_PER_PAGE} if self.microversion >= MIGRATION_PAGES_FROM else {}
-        return self._listed(what, ("/os-migrations", "migrations", "uuid"), {**query, **pages}, read)
+        found = self._listed(
+            what,
+            ("/os-migrations", "migrations", "uuid"),
+            {**query, **pages},
+            lambda record: records.migration(record) if wanted(record) else None,
+        )
+        return newest_first([move for move in found if move])
 
     def evacuate(self, server_id: ServerID, target: str | None) -> None:
         """As the Protocol says, and NoSuchHost where Nova knows the server and not the target.
@@ -233,19 +242,22 @@ class Nova:
     ) -> Sequence[Item]:
         """Return what is read of all pages. Each page is read as it comes: what it raises ends the listing there."""
         path, key, marker = where
-        page, more = self._page(what, path, key, query)
-        found = [read(record) for record in page]
+        found, more, after = self._page(what, path, key, query, read, marker)
         while more:
-            after = str(page[-1][marker])
-            page, more = self._page(what, path, key, {**query, "marker": after})
-            found += [read(record) for record in page]
+            page, more, after = self._page(what, path, key, {**query, "marker": after}, read, marker)
+            found += page
         return found
 
-    def _page(self, what: str, path: str, key: str, query: Query) -> tuple[list[records.Record], bool]:
-        """Return one page, and whether another may follow: the managers of novaclient do not tell."""
+    def _page(
+        self, what: str, path: str, key: str, query: Query, read: Callable[[records.Record], Item], marker: str
+    ) -> tuple[list[Item], bool, str]:
+        """Return what is read of one page, whether another may follow, and after which record."""
         with self._asking(what, {400: MarkerGone} if "marker" in query else None):
             _, body = self._client.client.get(f"{path}?{urlencode(query)}")
-            return list(body[key]), bool(body.get(f"{key}_links"))
+            page, more = body[key], bool(body.get(f"{key}_links"))
+            if more and not page:
+                raise ValueError("an empty page, and another one after it")
+            return [read(record) for record in page], more, str(page[-1][marker]) if more else ""
 
 
 def in_away_cells(hosts: frozenset[str]) -> str:

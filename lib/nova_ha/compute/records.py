@@ -22,6 +22,7 @@ Record = Mapping[str, Any]
 HOST = "OS-EXT-SRV-ATTR:host"
 VM_STATE = "OS-EXT-STS:vm_state"
 TASK_STATE = "OS-EXT-STS:task_state"
+LIVE = "live-migration"
 VOLUMES = "os-extended-volumes:volumes_attached"
 # What a hypervisor says whose disk another one writes: QEMU, libvirt's virtlockd and sanlock.
 DISK_LOCKED = re.compile(
@@ -43,7 +44,7 @@ def service(record: Record) -> ComputeService:
         raise CellAway(f"Nova cannot read the service of {record.get('host')}: its cell's database is away")
     return ComputeService(
         id=str(record["id"]),
-        host=record["host"],
+        host=_name(record["host"]),
         up=record["state"] == "up",
         enabled=record["status"] == "enabled",
         forced_down=bool(record["forced_down"]),
@@ -51,6 +52,12 @@ def service(record: Record) -> ComputeService:
         updated_at=moment(record["updated_at"]) if record.get("updated_at") else None,
         zone=record.get("zone") or "",
     )
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise TypeError(f"a host's name is {value!r}")
+    return value
 
 
 def server(record: Record) -> Server:
@@ -113,6 +120,7 @@ def migration(record: Record) -> Migration:
         destination=record.get("dest_compute") or "",
         created_at=moment(record["created_at"]),
         number=record["id"] if isinstance(record.get("id"), int) else 0,
+        live=record.get("migration_type") == LIVE,
     )
 
 

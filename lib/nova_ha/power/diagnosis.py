@@ -25,6 +25,7 @@ class Trouble(enum.Enum):
     NO_RIGHT = "its account may only read"
     NO_FORCE_OFF = "it does not offer ForceOff"
     WHICH_SYSTEM = "it shows several systems: say which with --bmc-system"
+    NO_REDFISH = "it speaks no Redfish: enable it there, or use the driver ipmi"
     OLD_TLS = "its TLS is too old: use the driver ipmi"
     NOT_TRUSTED = "certificate not trusted"
     NO_SESSION = "no free session"
@@ -106,8 +107,9 @@ _TEXTS = {
         "No slot available with requested privilege",
         "Requested privilege level",
         "User is not allowed requested privilege",
-        "Insufficient privilege level",
     ),
+    # Of the session itself too: it has asked for less before.
+    Trouble.NO_RIGHT: ("Insufficient privilege level",),
     Trouble.NOT_TRUSTED: ("Fingerprints did not match",),
     Trouble.OLD_TLS: (
         "[SSL: TLSV1_ALERT_PROTOCOL_VERSION]",

@@ -19,7 +19,8 @@ _NOT_IN_THIS_STATE = 0xD5
 _APPLICATION = 0x06
 _GET_SYSTEM_GUID = 0x37
 # Completion codes by which a BMC says that it has no such thing (IPMI 2.0, table 5-2).
-_HAS_NONE = (0xC1, 0xC2, 0xCB)
+_HAS_NONE = (0xC1, 0xC2, 0xCB, 0xD6)
+_GUID_BYTES = 16
 
 
 class IPMILogin:
@@ -51,13 +52,16 @@ class IPMILogin:
         return PowerOffAnswer.after(before)
 
     def identity(self) -> str | None:
-        """Return the system GUID as `identity.from_guid_bytes` prints it."""
+        """Return the system GUID as `identity.from_guid_bytes` prints it; None too where its place is empty."""
         answer = self._command.raw_command(netfn=_APPLICATION, command=_GET_SYSTEM_GUID)
         if answer.get("code") in _HAS_NONE:
             return None
         if "error" in answer:
             raise BMCError(answer["error"])
-        return identities.from_guid_bytes(bytes(answer["data"]))
+        guid = bytes(answer.get("data") or b"")
+        if guid and len(guid) != _GUID_BYTES:
+            raise BMCTrouble(Trouble.ODD_ANSWER, f"a system GUID of {len(guid)} bytes")
+        return identities.from_guid_bytes(guid) if guid else None
 
     def foreseen(self) -> Diagnosis:
         """Say whether the session's privilege is enough to switch the power."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ROOT = "/redfish/v1/"
 _ENABLED = "Enabled"
+_NOT_THERE = 404
 # For a question beside the task: a BMC that is slow here is none that refuses.
 _ASIDE_S = 3.0
 
@@ -91,9 +92,13 @@ class RedfishLogin:
         return f"its system {self._system.name} is {self._system.identity()}, expected {self._device.identity}"
 
     def _service_root(self) -> Document:
+        from nova_ha.power.redfish_refusal import RedfishRefusal
+
         try:
             return self._bmc.get(ROOT)
         except BMCTrouble as trouble:
+            if isinstance(trouble, RedfishRefusal) and trouble.status == _NOT_THERE:
+                raise BMCTrouble(Trouble.NO_REDFISH, trouble.detail) from trouble
             if trouble.trouble is not Trouble.LOGIN_REFUSED:
                 raise
             return {}  # it shows nothing to strangers: its paths are the usual ones then

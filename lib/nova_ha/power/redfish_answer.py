@@ -14,6 +14,8 @@ from nova_ha.power.diagnosis import BMCTrouble, Trouble
 # A system is described in some 10 KB.
 MOST_BYTES = 1024 * 1024
 _AT_ONCE = 64 * 1024
+# What stands in the place of a byte that is no text.
+MANGLED = "\ufffd"
 
 Document = Mapping[str, Any]
 
@@ -47,12 +49,24 @@ def body_of(answer: Any) -> bytes:
 def document_in(body: bytes) -> Document:
     """Return the JSON object in the body. Raises BMCTrouble for anything else."""
     try:
-        found = json.loads(body)
+        found = loaded(body)
     except (ValueError, RecursionError):
         raise BMCTrouble(Trouble.ODD_ANSWER, f"no JSON: {body[:40].decode(errors='replace')!r}") from None
     if not isinstance(found, dict):
         raise BMCTrouble(Trouble.ODD_ANSWER, f"JSON without fields: {type(found).__name__}")
     return found
+
+
+def loaded(body: bytes) -> Any:
+    """Read JSON. Raises ValueError or RecursionError.
+
+    A BMC hands on what stands in its FRU, which on some boards is no text: what one field holds costs the others
+    nothing, and is MANGLED.
+    """
+    try:
+        return json.loads(body)
+    except ValueError:
+        return json.loads(body.decode("utf-8-sig", errors="replace"), strict=False)
 
 
 def inside(document: Any, *names: str) -> Any:

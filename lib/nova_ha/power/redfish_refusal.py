@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from nova_ha.power.diagnosis import BMCTrouble, Trouble
-from nova_ha.power.redfish_answer import inside
+from nova_ha.power.redfish_answer import inside, loaded
 
 # The last part of a message's name (`Base.1.5.PasswordChangeRequired`), or a part of its text, in lower case.
 _TOLD = {
     Trouble.PASSWORD_EXPIRED: ("passwordchangerequired", "passwordresetrequired", "password must be changed"),
+    # iLO and others say so with status 400. Sent once more, by another way, it would count twice: BMCs lock accounts.
+    Trouble.LOGIN_REFUSED: (
+        "unauthorizedloginattempt",
+        "loginfailed",
+        "accountlocked",
+        "userlocked",
+        "username or password",
+        "user name or password",
+        "account is locked",
+        "user is locked",
+    ),
     Trouble.NO_SESSION: (
         "sessionlimitexceeded",
         "createlimitreachedforresource",
@@ -46,7 +56,7 @@ class RedfishRefusal(BMCTrouble):
 
 def _error_in(body: bytes) -> Any:
     try:
-        return inside(json.loads(body), "error")
+        return inside(loaded(body), "error")
     except (ValueError, RecursionError):
         return None
 

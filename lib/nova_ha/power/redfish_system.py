@@ -9,7 +9,7 @@ from nova_ha.power import PowerReading, PowerState, reading_of
 from nova_ha.power import identity as identities
 from nova_ha.power.diagnosis import BMCTrouble, Trouble, printable
 from nova_ha.power.identity import Match, compared, known
-from nova_ha.power.redfish_answer import Document, inside, links_in, words_in
+from nova_ha.power.redfish_answer import MANGLED, Document, inside, links_in, words_in
 
 FORCE_OFF = "ForceOff"
 _RESET = ("Actions", "#ComputerSystem.Reset")
@@ -54,8 +54,9 @@ class RedfishSystem:
         return reading_of(word.lower())
 
     def identity(self) -> str | None:
-        """Return its UUID in lower case, else its serial number; placeholders are neither."""
+        """Return its UUID in lower case, else its serial number; placeholders, and what is no text, are neither."""
         serial = printable(str(self.document.get("SerialNumber") or ""))[:_LONGEST_SERIAL]
+        serial = "" if MANGLED in serial else serial
         return identities.of_system(str(self.document.get("UUID") or ""), serial)
 
     def resets(self, get: Get) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import asyncssh
 
 from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe.opening import farewell_in, nothing_in_common
 from nova_ha.probe.reach import SENDS_TOO_MUCH, Connection
 from nova_ha.probe.sighting import WELL, SightCause, Sighting, graded
 
@@ -18,8 +19,6 @@ COMMAND = "true"
 # First the exchange that costs least. The others stay allowed.
 KEY_EXCHANGES = "^curve25519-sha256,curve25519-sha256@libssh.org"
 HOST_KEYS = "^ssh-ed25519"
-# In bytes, by RFC 4253. What comes beyond it is the server's offer of algorithms.
-LONGEST_BANNER = 255
 
 
 class LoginStage(enum.Enum):
@@ -120,7 +119,7 @@ async def _logged_in(config: SSHConfig, sock: Connection, client: Client) -> Sig
             gss_host=None,
         )
     except (asyncssh.ConnectionLost, OSError):
-        return _closed(client, sock.received)
+        return _closed(client, sock)
     except asyncssh.DisconnectError as error:
         return _refusal(error, client.stage)
     try:
@@ -152,11 +151,12 @@ async def _run(connection: asyncssh.SSHClientConnection) -> Sighting:
     return WELL
 
 
-def _closed(client: Client, received: int) -> Sighting:
+def _closed(client: Client, sock: Connection) -> Sighting:
     """Say what it means that the server closed the connection, without the protocol's own words for an end.
 
     It does so where it has taken the password and PAM then bars the account; and where it has no algorithm in
-    common with us, which asyncssh has seen as well, but says only where it is the quicker one.
+    common with us, which asyncssh has seen as well, but says only where it is the quicker one. Where there is one,
+    the process that was to exchange keys has died: by a disk or a memory that fails, say.
     """
     if client.stage is LoginStage.LOGGED_IN:
         return WELL
@@ -164,8 +164,10 @@ def _closed(client: Client, received: int) -> Sighting:
         return graded(SightCause.BARRED, client.said or "nologin, or an account that has expired or is barred")
     if client.stage is LoginStage.PASSWORD_EXPIRED:
         return graded(SightCause.PASSWORD_EXPIRED)
-    if client.exchanging_keys and received > LONGEST_BANNER:
+    if client.exchanging_keys and nothing_in_common(sock.first_sent, sock.first_received):
         return graded(SightCause.NO_ALGORITHM)
+    if (words := farewell_in(sock.first_received)) is not None:
+        return graded(SightCause.CANNOT_LOG_IN, words)
     return graded(SightCause.CLOSED_EARLY)
 
 

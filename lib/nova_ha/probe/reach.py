@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from nova_ha.cluster.node import SSHConfig
+from nova_ha.probe.opening import MOST_OPENING
 from nova_ha.probe.sighting import SightCause, Sighting, State, graded
-from nova_ha.probe.tcp import received_bytes, still_connecting
+from nova_ha.probe.tcp import still_connecting
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -43,34 +44,49 @@ _resolvers = ThreadPoolExecutor(32, thread_name_prefix="resolve")
 
 
 class Connection(socket.socket):
-    """A connection that knows, also when it is closed, how many bytes have come on it, and that has a budget of them.
+    """A connection that has a budget of bytes, and keeps the first ones of each direction, also when it is closed.
 
-    Beyond the budget it fails as one that was lost does, and is `overrun`.
+    Beyond the budget it fails as one that was lost does, and is `overrun`. `first_sent` are the first bytes that were
+    to be sent.
     """
 
     overrun = False
-    _came = 0
+    first_sent = b""
+    _first_received = b""
     _taken = 0
     _sent = 0
 
     @property
-    def received(self) -> int:
-        return received_bytes(self) if self.fileno() >= 0 else self._came
+    def first_received(self) -> bytes:
+        """The first bytes that have come, taken or not: what could not be sent ends a connection at once."""
+        while len(self._first_received) < MOST_OPENING and self.fileno() >= 0:
+            try:
+                rest = super().recv(MOST_OPENING, socket.MSG_DONTWAIT)
+            except OSError:
+                break
+            if not rest:
+                break
+            self._first_received += rest
+        return self._first_received
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         data = super().recv(min(bufsize, MOST_A_TURN), flags)
-        self._taken += 0 if flags & socket.MSG_PEEK else len(data)
+        if not flags & socket.MSG_PEEK:
+            self._taken += len(data)
+            self._first_received += data[: MOST_OPENING - len(self._first_received)]
         self._within_budget()
         return data
 
     def send(self, data: Buffer, flags: int = 0, /) -> int:
+        if len(self.first_sent) < MOST_OPENING:
+            self.first_sent += bytes(data)
         sent = super().send(data, flags)
         self._sent += sent
         self._within_budget()
         return sent
 
     def close(self) -> None:
-        self._came = self.received
+        _ = self.first_received
         super().close()
 
     def _within_budget(self) -> None:

@@ -124,7 +124,8 @@ class SightCause(enum.Enum):
         "login ended by the host in the key exchange: no algorithm in common",
         _SAID_NO,
     )
-    CANNOT_LOG_IN = "cannot-log-in", _G.CANNOT_TELL, "cannot log in: {}", _SAID_NO
+    # Not REFUSED either: it shuts down, has too many connections, or corrupts packets; a moment later it does not.
+    CANNOT_LOG_IN = "cannot-log-in", _G.CANNOT_TELL, "cannot log in: {}", _TAKEN
     REFUSED_BEFORE = "refused-before", _G.CANNOT_TELL, "login refused before", _SAID_NO
 
 

@@ -14,8 +14,6 @@ import termios
 TCP_INFO = struct.Struct("8B13I")
 RETRANSMITS, DATA_SENT, DATA_RECEIVED = 2, 17, 19
 SYN_SENT = 2
-# Much further on, since Linux 4.1: tcpi_bytes_received.
-BYTES_RECEIVED = struct.Struct("128xQ")
 # The kernel counts in ticks of up to 10 ms.
 TICK_MS = 20
 
@@ -33,15 +31,6 @@ def silent_s(sock: socket.socket) -> float:
 def still_connecting(sock: socket.socket) -> bool:
     """True while no answer to the first packet of the connection has come."""
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1) == bytes([SYN_SENT])
-
-
-def received_bytes(sock: socket.socket) -> int:
-    """Return how many bytes have come on the connection, read or not; 0 where nobody knows."""
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, BYTES_RECEIVED.size)
-        return int(BYTES_RECEIVED.unpack(info)[0])
-    except (OSError, struct.error):
-        return 0
 
 
 def _owed_ms(info: tuple[int, ...]) -> int:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from nova_ha.cluster.incident import MOST_NAME, Incident, ServerProgress, ServerState, within
-from nova_ha.compute import Compute, Server
+from nova_ha.compute import Compute, Migration, Server
 from nova_ha.compute.states import VMState
 from nova_ha.printable import first_few
-from nova_ha.recovery.moving import moving
+from nova_ha.recovery.moving import has_left, moving
 
 NAMES_SHOWN = 5
 
@@ -52,7 +52,8 @@ RULES: Mapping[VMState, Rule] = {
     # Its former disk may still be whole on the host it was resized from: only its owner can decide.
     VMState.RESIZED: Rule(Action.REPORT, "waits for its resize: confirm or revert it, then `nova-ha node retry`"),
     VMState.BUILDING: Rule(Action.REPORT, "was being built and never ran: delete it and create it again"),
-    VMState.SHELVED: Rule(Action.SKIP, "is shelved: its image is elsewhere, unshelve it"),
+    # Unshelved it is started where it lies (nova/conductor/manager.py, unshelve_instance): by a host that is dead.
+    VMState.SHELVED: Rule(Action.SKIP, "is shelved, and not offloaded: unshelve it once its host is back"),
     VMState.SHELVED_OFFLOADED: Rule(Action.SKIP, "is shelved: it was not on the host"),
     VMState.SOFT_DELETED: Rule(Action.SKIP, "is deleted"),
     VMState.DELETED: Rule(Action.SKIP, "is deleted"),
@@ -98,12 +99,12 @@ def first_progress(
     server: Server,
     carries_tag: Callable[[Server], bool],
     why_left_moving: Callable[[Server], str],
-    leaving: Collection[str] = (),
+    leaving: Sequence[Migration] = (),
 ) -> ServerProgress:
     """Return where a listed server stands at the start: to be evacuated, or ended by rule with the reason.
 
-    `why_left_moving` is asked of one that was on the move: by its task, or among those that an open record has
-    `leaving` the host. Of the latter the state ERROR is an operator's word that it runs nowhere else.
+    `why_left_moving` is asked of one that was on the move: by its task, or by one of the moves that it may be
+    `leaving` the host with.
     """
     state, reason = judged(server, carries_tag, why_left_moving, leaving)
     return ServerProgress(
@@ -120,18 +121,17 @@ def judged(
     server: Server,
     carries_tag: Callable[[Server], bool],
     why_left_moving: Callable[[Server], str],
-    leaving: Collection[str] = (),
+    leaving: Sequence[Migration] = (),
 ) -> tuple[ServerState, str]:
     """Return whether a server is to be asked for (PENDING), or how it ends by rule, with the reason."""
     rule = RULES[server.vm_state]
-    has_left = leaving if server.vm_state is not VMState.ERROR else ()
     if server.task_state in BEING_DELETED:
         return ServerState.SKIPPED, "is being deleted by its owner: the host's return ends it"
     if rule.action is Action.SKIP:
         return ServerState.SKIPPED, rule.why
     if not carries_tag(server):
         return ServerState.SKIPPED, "does not carry the tag of recovery/only_tagged"
-    if moving(server) or server.id in has_left:
+    if moving(server) or has_left(server, leaving):
         return ServerState.FAILED, why_left_moving(server)
     if rule.action is Action.REPORT:
         return ServerState.FAILED, rule.why

@@ -141,8 +141,19 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         49,
+        "what Nova itself put in error, as it gave up a live migration, may run on the other side",
+        Edit(
+            "lib/nova_ha/recovery/moving.py",
+            "        elif move.server not in settled and (move.status.open or (given_up(move) and move.server not in known)):\n",
+            "        elif move.server not in settled and move.status.open:\n",
+        ),
+        tests="recovery/test_recovery_moving.py::"
+        "test_one_whose_live_migration_nova_gave_up_is_named_and_never_runs_twice",
+    ),
+    removal(
+        49,
         "a server on the move is not evacuated",
-        Edit(SERVERS, "    if moving(server) or server.id in has_left:\n", "    if False:\n"),
+        Edit(SERVERS, "    if moving(server) or has_left(server, leaving):\n", "    if False:\n"),
         Edit(
             EVACUATION,
             "        if state is not ServerState.PENDING:\n            return",
@@ -157,7 +168,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         49,
         "nor one whose state was set while its migration stays open",
-        Edit(SERVERS, " or server.id in has_left:\n", ":\n"),
+        Edit(SERVERS, " or has_left(server, leaving):\n", ":\n"),
         tests=(
             "test_fault_supply.py::"
             "test_a_server_whose_state_was_set_while_its_migration_stays_open_does_not_run_twice",
@@ -196,7 +207,7 @@ REMOVALS: tuple[Removal, ...] = (
     removal(
         50,
         "each evacuation's host is compared",
-        Edit(NOVA, 'for record in kept if record["source_compute"] == host]', "for record in kept]"),
+        Edit(NOVA, "bool(kind == EVACUATION and source == host)", "bool(kind == EVACUATION)"),
         tests="compute/test_compute_listings.py::"
         "test_a_migration_that_was_not_asked_for_is_no_evacuation_of_the_host",
     ),
@@ -215,14 +226,30 @@ REMOVALS: tuple[Removal, ...] = (
     ),
     removal(
         50,
+        "an entry that names no host is nobody's",
+        Edit("lib/nova_ha/compute/records.py", 'host=_name(record["host"]),', 'host=record["host"],'),
+        tests="compute/test_compute_listings.py::test_an_entry_that_names_no_host_fails_no_list",
+    ),
+    removal(
+        50,
+        "what cannot be read of a list is an error of Nova",
+        Edit(
+            NOVA,
+            '        with self._asking(what, {400: MarkerGone} if "marker" in query else None):\n            _, body',
+            "        if True:\n            _, body",
+        ),
+        tests="compute/test_compute_listings.py::test_a_server_that_cannot_be_read_is_an_error_of_nova_and_no_crash",
+    ),
+    removal(
+        50,
         "a cell that is away hides its own hosts alone",
-        Edit(NOVA, '                    if entry.get("host") in (about, None):\n', "                    if True:\n"),
+        Edit(NOVA, "                    if host and host == about:\n", "                    if True:\n"),
         tests="compute/test_compute_listings.py::test_a_service_that_nova_cannot_read_is_passed_over_and_told_once",
     ),
     removal(
         50,
         "of the failed host's own cell nothing is concluded while it is away",
-        Edit(NOVA, '                    if entry.get("host") in (about, None):\n', "                    if False:\n"),
+        Edit(NOVA, "                    if host and host == about:\n", "                    if False:\n"),
         tests="compute/test_compute_listings.py::test_one_of_the_host_that_it_is_about_is_an_error",
     ),
     removal(

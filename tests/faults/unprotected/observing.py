@@ -57,6 +57,26 @@ REMOVALS: tuple[Removal, ...] = (
         ),
     ),
     removal(
+        41,
+        "whose sshd dies in the key exchange fails, unless the offers themselves have nothing in common",
+        Edit(
+            "lib/nova_ha/probe/login.py",
+            "if client.exchanging_keys and nothing_in_common(sock.first_sent, sock.first_received):",
+            "if client.exchanging_keys:",
+        ),
+        tests="probe/test_probe_turned_away.py::test_a_server_that_dies_in_the_key_exchange_fails",
+    ),
+    removal(
+        41,
+        "who was sent away for a moment is logged in to again",
+        Edit(
+            "lib/nova_ha/probe/sighting.py",
+            '_G.CANNOT_TELL, "cannot log in: {}", _TAKEN\n',
+            '_G.CANNOT_TELL, "cannot log in: {}", _SAID_NO\n',
+        ),
+        tests="probe/test_probe_turned_away.py::test_who_is_sent_away_in_words_of_the_protocol_asks_again",
+    ),
+    removal(
         43,
         "others that report again only now are no proof that Nova hears the host",
         Edit(SILENCE, "if s.id not in still and self._is_late(s.host)]", "if False]"),

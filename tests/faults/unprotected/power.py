@@ -65,6 +65,26 @@ NO_LOOK_OVER_A_READING = Edit(
 
 REMOVALS: tuple[Removal, ...] = (
     removal(
+        19,
+        "what is no text costs its own field alone",
+        Edit(
+            "lib/nova_ha/power/redfish_answer.py",
+            '        return json.loads(body.decode("utf-8-sig", errors="replace"), strict=False)\n',
+            "        raise\n",
+        ),
+        tests="power/test_power_redfish_field.py::test_a_field_that_is_no_text_costs_the_others_nothing",
+    ),
+    removal(
+        19,
+        "a password that was refused in words is not sent again",
+        Edit(
+            "lib/nova_ha/power/redfish_session.py",
+            "            if error.trouble in _FINAL:\n",
+            "            if False:\n",
+        ),
+        tests="power/test_power_redfish_field.py::test_a_password_that_is_refused_in_words_is_not_sent_again",
+    ),
+    removal(
         20,
         "IPMI compares the identity in the login that sends the command",
         Edit("lib/nova_ha/power/ipmi.py", "        self._refuse_another()\n", ""),

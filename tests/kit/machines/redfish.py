@@ -251,9 +251,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._note()
         if self._is_elsewhere():
             return None
-        if self.path.rstrip("/") == "/redfish/v1":
+        if self.path.rstrip("/") == "/redfish/v1" and self.path not in self.bmc.pages:
             return self._answer(503 if self.bmc.down else 200, _ROOT)
-        if not self._is_logged_in():
+        if not self._is_logged_in() and self.path.rstrip("/") != "/redfish/v1":
             return self._refuse(self.bmc.csrf or 401, "Base.1.8.NoValidSession")
         if self.path in self.bmc.pages:
             return self._answer(*self.bmc.pages[self.path])

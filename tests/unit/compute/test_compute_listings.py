@@ -147,6 +147,13 @@ def test_a_move_of_another_server_is_none_of_it() -> None:
     assert [record.uuid for record in nova.moves_of(ServerID("a1"))] == ["m1"]
 
 
+def test_which_moves_are_live_is_told() -> None:
+    kinds = {"m1": "live-migration", "m2": "migration", "m3": "resize", "m4": None}
+    listed = [an_evacuation(int(uuid[1]), "02", migration_type=kind) for uuid, kind in kinds.items()]
+    moves = with_migrations(*listed).moves_of(ServerID("a1"))
+    assert {move.uuid: move.live for move in moves} == {uuid: uuid == "m1" for uuid in kinds}
+
+
 @pytest.mark.fault(50)
 @pytest.mark.parametrize("odd", [{"updated_at": "not a time"}, {"updated_at": 7}])
 def test_an_entry_that_cannot_be_read_is_passed_over_and_named_once(
@@ -159,3 +166,42 @@ def test_an_entry_that_cannot_be_read_is_passed_over_and_named_once(
     assert line.startswith("Nova's entry of the nova-compute of c9 cannot be read: ")
     with pytest.raises(NovaError):
         nova.services("c9")
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("host", [None, "", 7])
+@pytest.mark.parametrize("about", ["", "c1"])
+def test_an_entry_that_names_no_host_fails_no_list(host: object, about: str) -> None:
+    """Nova's column may be empty; such a service is nobody's, and no name to compare with."""
+    nova = a_nova(Answers(services=[{**SERVICE, "host": host}, SERVICE, {"status": "UNKNOWN"}]))
+    assert [reading.service.host for reading in nova.services(about)] == ["c1"]
+    assert nova.service("c1") is not None
+    assert nova.service("c9") is None
+
+
+ODD_SERVERS: dict[str, dict[str, object]] = {
+    "without an id": {"id": None, "fault": "odd"},
+    "an image in words": {"image": "debian"},
+}
+
+
+@pytest.mark.fault(50)
+@pytest.mark.parametrize("odd", ODD_SERVERS)
+def test_a_server_that_cannot_be_read_is_an_error_of_nova_and_no_crash(odd: str) -> None:
+    """An error of Nova is waited for, and named; a crash of the driver is neither."""
+    with pytest.raises(NovaError, match="cannot list the servers of c1: its answer was not understood"):
+        a_nova(Answers([[HERE, {**HERE, **ODD_SERVERS[odd]}]], services=[SERVICE])).servers("c1")
+
+
+@pytest.mark.parametrize("odd", [{"created_at": None}, {"created_at": "yesterday"}])
+def test_nor_is_a_migration_that_cannot_be_read(odd: dict[str, object]) -> None:
+    nova = with_migrations({**an_evacuation(1, "02"), **odd})
+    with pytest.raises(NovaError, match="cannot list the evacuations of c1: its answer was not understood"):
+        nova.evacuations("c1")
+    with pytest.raises(NovaError, match="cannot list the migrations of server a1: its answer was not understood"):
+        with_migrations({**an_evacuation(1, "02", migration_type="resize"), **odd}).moves_of(ServerID("a1"))
+
+
+def test_an_empty_page_before_another_is_no_whole_list() -> None:
+    with pytest.raises(NovaError, match="its answer was not understood"):
+        a_nova(Answers([[], [HERE]], services=[SERVICE])).servers("c1")

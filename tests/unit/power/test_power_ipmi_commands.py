@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from nova_ha.power import PowerOffAnswer
 from nova_ha.power.device import FenceDevice
-from nova_ha.power.diagnosis import Trouble, diagnose
+from nova_ha.power.diagnosis import BMCTrouble, Trouble, diagnose
 from nova_ha.power.ipmi import IPMILogin
 
 TAKEN, OFF_ALREADY = PowerOffAnswer.TAKEN, PowerOffAnswer.OFF_ALREADY
@@ -86,7 +86,7 @@ def test_a_command_that_changes_nothing_is_told_from_one_that_is_taken(
     [
         ("on", REFUSED, Trouble.COMMAND_REFUSED),
         ("off", BUSY, Trouble.NOT_READY),
-        ("off", {"code": 0xD4, "error": "Insufficient privilege level or firmware firewall"}, Trouble.LOGIN_REFUSED),
+        ("off", {"code": 0xD4, "error": "Insufficient privilege level or firmware firewall"}, Trouble.NO_RIGHT),
         ("off", {"error": "Session no longer connected"}, Trouble.CONNECTION_LOST),
     ],
 )
@@ -125,10 +125,12 @@ def test_nor_does_one_whose_identity_cannot_be_read() -> None:
         (str(OURS), showing(OURS)),
         (str(uuid.UUID(bytes=OURS.bytes_le)), showing(OURS)),
         (str(OURS), {"code": 0xC1, "error": "Invalid command"}),
+        (str(OURS), {"code": 0xD6, "error": "Cannot execute command because subfunction disabled or unavailable"}),
+        (str(OURS), {"code": 0, "data": b""}),
         ("none", None),
         (None, None),
     ],
-    ids=["equal", "turned", "shows-none", "vouched-for", "not-recorded"],
+    ids=["equal", "turned", "shows-none", "switched-off", "empty", "vouched-for", "not-recorded"],
 )
 def test_the_same_machine_is_cut_and_what_an_operator_let_pass(
     recorded: str | None, guid: dict[str, Any] | None
@@ -136,3 +138,16 @@ def test_the_same_machine_is_cut_and_what_an_operator_let_pass(
     login, wire = a_login("on", {"code": 0}, recorded=recorded, guid=guid)
     assert login.power_off() is TAKEN
     assert wire.sent == [(0, 2, [0])]
+
+
+@pytest.mark.parametrize("answers", [{"code": 0, "data": b""}, {"code": 0}, {"code": 0xD6, "error": "disabled"}])
+def test_a_bmc_without_a_guid_has_no_identity(answers: dict[str, Any]) -> None:
+    """It can be fenced by an operator's word: an error in its place stood in the way of that too."""
+    assert a_login("on", {}, guid=answers)[0].identity() is None
+
+
+@pytest.mark.parametrize("count", [1, 15, 17])
+def test_what_is_no_guid_is_an_odd_answer(count: int) -> None:
+    with pytest.raises(BMCTrouble, match=f"odd answer \\(a system GUID of {count} bytes\\)") as raised:
+        a_login("on", {}, guid={"code": 0, "data": bytes(range(count))})[0].identity()
+    assert raised.value.trouble is Trouble.ODD_ANSWER

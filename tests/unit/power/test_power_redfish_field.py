@@ -623,3 +623,53 @@ def test_a_command_with_a_lost_answer_is_sent_once(bmc: FakeRedfish) -> None:
     bmc.drops = bmc.lies = True
     answer = powered_off(bmc)
     assert (answer.diagnosis.trouble, bmc.offs) == (Trouble.CONNECTION_LOST, 1)
+
+
+# What one field of a document holds.
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("field", [b"\xff\xfe\x80\xaa", b"Rack\t4\x01", b"caf\xe9"])
+def test_a_field_that_is_no_text_costs_the_others_nothing(bmc: FakeRedfish, field: bytes) -> None:
+    """As of a board whose FRU was never written (DMTF/libredfish#108, Dell EMC)."""
+    document = {"PowerState": "On", "UUID": bmc.uuid, "SerialNumber": "@", "AssetTag": "@", "Actions": RESETS}
+    page(bmc, SYSTEM, json.dumps(document).encode().replace(b"@", field))
+    assert asked(bmc) == BMCAnswer(ON, str(bmc.uuid).lower(), sent=True)
+    assert powered_off(bmc).power_off is PowerOffAnswer.TAKEN
+
+
+def test_a_serial_number_that_is_no_text_is_no_identity(bmc: FakeRedfish) -> None:
+    """Other bytes on another machine would be shown alike."""
+    document = {"PowerState": "On", "UUID": "ffffffff-ffff-ffff-ffff-ffffffffffff", "SerialNumber": "CZ@7"}
+    page(bmc, SYSTEM, json.dumps({**document, "Actions": RESETS}).encode().replace(b"@", b"\xff"))
+    answer = asked(bmc)
+    assert (answer.power, answer.identity) == (ON, None)
+
+
+ONLY_INFO = {"code": "iLO.0.10.ExtendedInfo", "message": "See @Message.ExtendedInfo for more information."}
+WRONG_PASSWORDS: dict[str, tuple[int, Any]] = {
+    "iLO 4": (
+        400,
+        {"error": {**ONLY_INFO, "@Message.ExtendedInfo": [{"MessageID": "Base.0.10.UnauthorizedLoginAttempt"}]}},
+    ),
+    "in words": (400, error("Base.1.5.GeneralError", "Invalid username or password.")),
+    "locked": (403, error("iBMC.1.0.UserLocked", "The user is locked.")),
+}
+
+
+@pytest.mark.fault(19)
+@pytest.mark.parametrize("vendor", WRONG_PASSWORDS)
+def test_a_password_that_is_refused_in_words_is_not_sent_again(bmc: FakeRedfish, vendor: str) -> None:
+    """With whatever status (DMTF/Redfish-Service-Validator#191: 400 at both BMCs at hand): BMCs lock accounts."""
+    bmc.basic = True
+    bmc.pages["POST"] = WRONG_PASSWORDS[vendor]
+    assert asked(bmc).diagnosis.trouble is Trouble.LOGIN_REFUSED
+    assert bmc.asked == ["GET /redfish/v1/", f"POST {SESSIONS}"]
+
+
+@pytest.mark.parametrize("body", [b"<html>404 Not Found</html>", error("Base.1.0.ResourceMissingAtURI"), None])
+def test_a_bmc_whose_redfish_is_switched_off_is_called_that(bmc: FakeRedfish, body: Any) -> None:
+    """As an iDRAC answers then (dell/iDRAC-Redfish-Scripting#15). No password is sent to it."""
+    page(bmc, "/redfish/v1/", body, 404)
+    assert asked(bmc).diagnosis.trouble is Trouble.NO_REDFISH
+    assert bmc.asked == ["GET /redfish/v1/"]

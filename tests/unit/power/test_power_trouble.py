@@ -40,7 +40,7 @@ MEANINGS = [
     (IpmiException("Node Busy"), Trouble.NOT_READY),
     (IpmiException("Unspecified"), Trouble.COMMAND_REFUSED),
     (IpmiException("Unknown code 0x93 encountered"), Trouble.COMMAND_REFUSED),
-    (IpmiException("Insufficient privilege level or firmware firewall"), Trouble.LOGIN_REFUSED),
+    (IpmiException("Insufficient privilege level or firmware firewall"), Trouble.NO_RIGHT),
     (IpmiException("a text that pyghmi may say one day"), Trouble.UNKNOWN),
     (urllib3.exceptions.SSLError("Fingerprints did not match. Expected ..."), Trouble.NOT_TRUSTED),
     (urllib3.exceptions.ProtocolError("Connection broken: IncompleteRead(1 bytes read)"), Trouble.CONNECTION_LOST),

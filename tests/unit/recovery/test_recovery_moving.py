@@ -11,6 +11,7 @@ from nova_ha.cli.views.plan import server_lines
 from nova_ha.cluster.incident import Incident, IncidentState, ServerState
 from nova_ha.cluster.schema import open_incident
 from nova_ha.cluster.view import read_view
+from nova_ha.compute import Migration
 from nova_ha.compute.states import MigrationStatus, VMState
 from nova_ha.errors import NovaError
 from nova_ha.recovery import operator
@@ -154,6 +155,90 @@ def test_one_whose_state_was_set_while_its_migration_stays_open_is_named_and_nev
     assert reason(incident, moved).startswith(TO_C2)
     assert world.nova.guests[moved] == {"c2"}
     assert [p.state for s, p in incident.servers.items() if s != moved] == [ServerState.EVACUATED] * 3
+
+
+GIVEN_UP = "Nova gave up its live migration to c2: see where it runs; where it does not run there"
+
+
+def given_up(world: World, server: str, destination: str = "c2") -> Migration:
+    """Let Nova give up a live migration whose guest runs there already (nova/compute/manager.py, _do_live_migration).
+
+    "Almost certainly too late to rollback": the record and the server are in error, and the task is gone.
+    """
+    move = replace(world.nova.migrate(server, destination, handed_over=True), status=MigrationStatus.ERROR, live=True)
+    world.nova.moves[0] = move
+    world.nova.inventory[server] = replace(world.nova.inventory[server], task_state="", vm_state=VMState.ERROR)
+    return move
+
+
+@pytest.mark.fault(49)
+def test_one_whose_live_migration_nova_gave_up_is_named_and_never_runs_twice(world: World) -> None:
+    [moved] = world.nova.add("c1", 1)
+    given_up(world, moved)
+    incident = recovered(world)
+    assert reason(incident, moved).startswith(GIVEN_UP)
+    assert world.nova.guests[moved] == {"c2"}
+    assert [p.state for s, p in incident.servers.items() if s != moved] == [ServerState.EVACUATED] * 3
+
+
+def test_an_operator_who_finds_that_it_does_not_run_there_sets_it_active_and_retries(world: World) -> None:
+    [moved] = world.nova.add("c1", 1)
+    given_up(world, moved)
+    world.nova.guests[moved] = set()
+    recovered(world)
+    operator.retry(world.store, world.clock, "c1", by="ann")
+    world.recover()
+    assert reason(closed(world), moved).startswith(GIVEN_UP)
+    world.nova.inventory[moved] = replace(world.nova.inventory[moved], vm_state=VMState.ACTIVE)
+    operator.retry(world.store, world.clock, "c1", by="ann")
+    world.recover()
+    assert closed(world).servers[moved].state is ServerState.EVACUATED
+
+
+@pytest.mark.parametrize(
+    "newer",
+    [
+        {"status": MigrationStatus.CANCELLED},  # it was on c1 again, and well: Nova moves no other
+        {"status": MigrationStatus.FAILED},
+        {"status": MigrationStatus.COMPLETED, "source": "c2", "destination": "c1"},
+    ],
+)
+def test_a_record_that_nova_gave_up_says_nothing_once_there_is_a_newer_one(
+    world: World, newer: dict[str, object]
+) -> None:
+    server, *_ = world.nova.inventory
+    move = given_up(world, server)
+    world.nova.moves.insert(0, replace(move, **{"uuid": "newer", **newer}))  # type: ignore[arg-type]
+    world.nova.guests[server] = {"c1"}
+    assert [p.state for p in recovered(world).servers.values()] == [ServerState.EVACUATED] * 3
+
+
+def test_nor_does_it_where_the_server_was_evacuated_since(world: World) -> None:
+    """What left it in error is then the evacuation, which has failed."""
+    server, *_ = world.nova.inventory
+    move = given_up(world, server)
+    world.nova.guests[server] = {"c1"}
+    world.nova.moves[0] = replace(move, number=7)
+    world.nova.records.insert(0, replace(move, uuid="since", status=MigrationStatus.ERROR, live=False, number=8))
+    assert recovered(world).servers[server].state is ServerState.EVACUATED
+
+
+def test_nor_does_a_cold_migration_that_nova_gave_up(world: World) -> None:
+    """Its guest is off by then, wherever it is."""
+    server, *_ = world.nova.inventory
+    world.nova.moves[0:] = [replace(given_up(world, server), live=False)]
+    world.nova.guests[server] = set()
+    assert recovered(world).servers[server].state is ServerState.EVACUATED
+
+
+def test_one_whose_live_migration_to_the_host_nova_gave_up_is_named_at_its_end(world: World) -> None:
+    [coming, back] = world.nova.add("c3", 2)
+    given_up(world, coming, "c1")
+    given_up(world, back, "c1")
+    world.nova.inventory[back] = replace(world.nova.inventory[back], vm_state=VMState.ACTIVE)
+    assert story(recovered(world)) == [
+        f"audit: {coming} was being migrated here from c3, and Nova gave that up: see where it runs"
+    ]
 
 
 @pytest.mark.fault(49)
