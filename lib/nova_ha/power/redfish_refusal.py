@@ -46,7 +46,8 @@ class RedfishRefusal(BMCTrouble):
         told = _told(messages)
         self.status = status
         self.named = told is not None
-        detail = "Access Denied" if status == 401 and told is None else _detail(messages) or f"HTTP {status}"
+        of_the_login = status == 401 and told in (None, Trouble.LOGIN_REFUSED)
+        detail = "Access Denied" if of_the_login else _detail(messages) or f"HTTP {status}"
         super().__init__(told or _BY_STATUS.get(status, Trouble.COMMAND_REFUSED), detail)
 
     def of_the_command(self) -> BMCTrouble:
@@ -83,4 +84,5 @@ def _told(messages: tuple[tuple[str, str], ...]) -> Trouble | None:
 
 def _detail(messages: tuple[tuple[str, str], ...]) -> str:
     telling = [text or name for name, text in messages if not name.casefold().endswith(_GENERAL)]
-    return next(filter(None, [*telling, *(text or name for name, text in messages)]), "")
+    texts, names = (text for _, text in messages), (name for name, _ in messages)
+    return next(filter(None, [*telling, *texts, *names]), "")

@@ -647,6 +647,7 @@ def test_a_serial_number_that_is_no_text_is_no_identity(bmc: FakeRedfish) -> Non
 
 
 ONLY_INFO = {"code": "iLO.0.10.ExtendedInfo", "message": "See @Message.ExtendedInfo for more information."}
+GENERAL = "Base.1.0.GeneralError"
 WRONG_PASSWORDS: dict[str, tuple[int, Any]] = {
     "iLO 4": (
         400,
@@ -665,6 +666,16 @@ def test_a_password_that_is_refused_in_words_is_not_sent_again(bmc: FakeRedfish,
     bmc.pages["POST"] = WRONG_PASSWORDS[vendor]
     assert asked(bmc).diagnosis.trouble is Trouble.LOGIN_REFUSED
     assert bmc.asked == ["GET /redfish/v1/", f"POST {SESSIONS}"]
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "Access Denied"), (400, "Invalid username or password")])
+def test_a_refused_login_is_said_in_words_not_by_the_name_of_no_message(
+    bmc: FakeRedfish, status: int, words: str
+) -> None:
+    """As the emulator says it: a name that says nothing, and the text beside it."""
+    told = {"code": GENERAL, "message": "Invalid username or password"}
+    bmc.pages["POST"] = status, {"error": {**told, "@Message.ExtendedInfo": [{"MessageId": GENERAL}]}}
+    assert asked(bmc).diagnosis.detail == words
 
 
 @pytest.mark.parametrize("body", [b"<html>404 Not Found</html>", error("Base.1.0.ResourceMissingAtURI"), None])
